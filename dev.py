@@ -279,12 +279,14 @@ def install(arguments):
     return 0
 
 
+DOCS_TESTS = ["tests/repository/test_docs_%s.py" % part for part in ("snippets", "links", "fields")]
+
 COMMANDS = {
     "demo": lambda arguments: current().run(["holdfast", "demo", *arguments]),
     "test": test,
     "lint": lint,
     "format": format_,
-    "docs": lambda arguments: current().run(["python", "-m", "pytest", "tests/repository/docs", *arguments]),
+    "docs": lambda arguments: current().run(["python", "-m", "pytest", *DOCS_TESTS, *arguments]),
     "api": lambda arguments: current().run(["python", "tests/repository/api_snapshot.py", *arguments]),
     "bench": lambda arguments: current().run(["python", "-m", "benchmarks", *arguments]),
     "shell": lambda arguments: current().run(["python", "-m", "asyncio", *arguments]),

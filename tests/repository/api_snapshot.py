@@ -1,0 +1,98 @@
+"""The public API as text: every public module, name and signature.
+
+``python3 dev.py api`` rewrites ``api_snapshot.txt``; the diff of that file is the change of the API.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+SNAPSHOT = Path(__file__).with_name("api_snapshot.txt")
+
+
+def public_modules() -> list[str]:
+    """Return the names of all modules of the package without a leading underscore in any part."""
+    package = importlib.import_module("cqrs")
+    names = (module.name for module in pkgutil.walk_packages(package.__path__, "cqrs."))
+    return ["cqrs", *sorted(name for name in names if not any(p.startswith("_") for p in name.split(".")))]
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """Return ``__all__``, or what the module itself defines without a leading underscore."""
+    declared = getattr(module, "__all__", None)
+    if declared is not None:
+        return sorted(declared)
+    return sorted(
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    )
+
+
+def signature(value: object) -> str:
+    """Return the signature, without addresses and without what differs between Python versions."""
+    try:
+        text = str(inspect.signature(value))  # type: ignore[arg-type]  # not callable: ValueError, TypeError
+    except (TypeError, ValueError):
+        return "(...)"
+    return re.sub(r"<(?:\w+ )*?(?:function|method|object|class) ?'?([\w.]+)'?[^>]*>", r"<\1>", text)
+
+
+def members(cls: type) -> Iterator[str]:
+    """Yield a line for each public member that ``cls`` itself defines."""
+    for name, value in sorted(vars(cls).items()):
+        if name.startswith("_") and name not in ("__call__", "__aenter__", "__enter__", "__getitem__"):
+            continue
+        if isinstance(value, property):
+            yield f"        {name}: property"
+        elif isinstance(value, classmethod | staticmethod):
+            yield f"        {name}{signature(value.__func__)}  # {type(value).__name__}"
+        elif inspect.isfunction(value):
+            prefix = "async " if inspect.iscoroutinefunction(value) else ""
+            yield f"        {prefix}{name}{signature(value)}"
+
+
+def describe(module: ModuleType, name: str) -> Iterator[str]:
+    """Yield the lines of one public name."""
+    value = getattr(module, name)
+    home = getattr(value, "__module__", None)
+    if isinstance(value, ModuleType):
+        yield f"    module {name}"
+    elif home not in (None, module.__name__) and (inspect.isclass(value) or inspect.isfunction(value)):
+        yield f"    {name} = {home}.{value.__qualname__}"
+    elif inspect.isclass(value):
+        bases = ", ".join(base.__name__ for base in value.__bases__ if base is not object)
+        if issubclass(value, enum.Enum):
+            yield f"    enum {name}: " + ", ".join(f"{m.name}={m.value!r}" for m in value)
+            return
+        yield f"    class {name}({bases}){signature(value)}"
+        yield from members(value)
+    elif inspect.isfunction(value):
+        prefix = "async def" if inspect.iscoroutinefunction(value) else "def"
+        yield f"    {prefix} {name}{signature(value)}"
+    else:
+        yield f"    {name}: {type(value).__name__}"
+
+
+def snapshot() -> str:
+    """Return the whole text."""
+    lines: list[str] = []
+    for module_name in public_modules():
+        module = importlib.import_module(module_name)
+        described = [line for name in public_names(module) for line in describe(module, name)]
+        if described:
+            lines += [module_name, *described, ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(snapshot(), encoding="utf-8")
+    sys.stdout.write(f"{SNAPSHOT} rewritten\n")
