@@ -1,0 +1,1 @@
+"""Bridges to frameworks; each module needs the extra of its name."""
