@@ -1,1 +1,74 @@
-"""Holdfast."""
+"""Holdfast: CQRS and events for Python that keep answering when their dependencies don't.
+
+Names are imported from their modules when they are first used, so ``import cqrs`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cqrs._lazy import lazy_exports
+from cqrs._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from cqrs.circuit_breaker.errors import CircuitOpenError as CircuitOpenError
+    from cqrs.circuit_breaker.protocol import ICircuitBreaker as ICircuitBreaker
+    from cqrs.container.protocol import Container as Container
+    from cqrs.events.event import DCDomainEvent as DCDomainEvent
+    from cqrs.events.event import DCEvent as DCEvent
+    from cqrs.events.event import DCNotificationEvent as DCNotificationEvent
+    from cqrs.events.event import DomainEvent as DomainEvent
+    from cqrs.events.event import Event as Event
+    from cqrs.events.event import IDomainEvent as IDomainEvent
+    from cqrs.events.event import IEvent as IEvent
+    from cqrs.events.event import INotificationEvent as INotificationEvent
+    from cqrs.events.event import NotificationEvent as NotificationEvent
+    from cqrs.events.event import PydanticDomainEvent as PydanticDomainEvent
+    from cqrs.events.event import PydanticEvent as PydanticEvent
+    from cqrs.events.event import PydanticNotificationEvent as PydanticNotificationEvent
+    from cqrs.exceptions import CqrsError as CqrsError
+    from cqrs.message_brokers.protocol import Message as Message
+    from cqrs.message_brokers.protocol import MessageBroker as MessageBroker
+    from cqrs.requests.request import DCRequest as DCRequest
+    from cqrs.requests.request import IRequest as IRequest
+    from cqrs.requests.request import PydanticRequest as PydanticRequest
+    from cqrs.requests.request import Request as Request
+    from cqrs.response import DCResponse as DCResponse
+    from cqrs.response import IResponse as IResponse
+    from cqrs.response import PydanticResponse as PydanticResponse
+    from cqrs.response import Response as Response
+    from cqrs.types import Returns as Returns
+
+_EXPORTS = {
+    "CircuitOpenError": "cqrs.circuit_breaker.errors",
+    "Container": "cqrs.container.protocol",
+    "CqrsError": "cqrs.exceptions",
+    "DCDomainEvent": "cqrs.events.event",
+    "DCEvent": "cqrs.events.event",
+    "DCNotificationEvent": "cqrs.events.event",
+    "DCRequest": "cqrs.requests.request",
+    "DCResponse": "cqrs.response",
+    "DomainEvent": "cqrs.events.event",
+    "Event": "cqrs.events.event",
+    "ICircuitBreaker": "cqrs.circuit_breaker.protocol",
+    "IDomainEvent": "cqrs.events.event",
+    "IEvent": "cqrs.events.event",
+    "INotificationEvent": "cqrs.events.event",
+    "IRequest": "cqrs.requests.request",
+    "IResponse": "cqrs.response",
+    "Message": "cqrs.message_brokers.protocol",
+    "MessageBroker": "cqrs.message_brokers.protocol",
+    "NotificationEvent": "cqrs.events.event",
+    "PydanticDomainEvent": "cqrs.events.event",
+    "PydanticEvent": "cqrs.events.event",
+    "PydanticNotificationEvent": "cqrs.events.event",
+    "PydanticRequest": "cqrs.requests.request",
+    "PydanticResponse": "cqrs.response",
+    "Request": "cqrs.requests.request",
+    "Response": "cqrs.response",
+    "Returns": "cqrs.types",
+}
+
+__all__ = [*_EXPORTS, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
+
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

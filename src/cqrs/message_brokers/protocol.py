@@ -1,0 +1,45 @@
+"""What a message broker must offer, and what it is given."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+__all__ = ["Message", "MessageBroker"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Message:
+    """A message on its way to a broker.
+
+    Args:
+        message_name: what it tells, as consumers know it.
+        topic: where it goes.
+        payload: its content, usually a dictionary; the broker serialises it.
+        message_id: its identity, the same at every attempt to send it; random (UUID 4) by default.
+        headers: text that travels beside the content; empty by default.
+
+    >>> Message("UserJoined", "users", {"user_id": 7}).headers
+    {}
+    """
+
+    message_name: str
+    topic: str
+    payload: Any
+    message_id: uuid.UUID = dataclasses.field(default_factory=uuid.uuid4)
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+
+
+@runtime_checkable
+class MessageBroker(Protocol):
+    """Takes messages out of the process."""
+
+    async def send_message(self, message: Message) -> None:
+        """Send one message; return when the broker has taken it over.
+
+        Raises:
+            Exception: the broker could not take it; the message may be sent again.
+        """
+        ...
