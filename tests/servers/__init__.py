@@ -1,0 +1,1 @@
+"""Private servers for tests that need a real one."""

@@ -1,0 +1,75 @@
+"""Pytest plugin: fixtures that need a server, and the list of what was not tested for want of one."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from tests.servers.redis_server import ServerMissing, private_redis
+
+NOT_TESTED = "server missing: "
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The URL of a Redis-protocol server: HOLDFAST_TEST_REDIS_URL when set, else a private one."""
+    if find_spec("redis") is None:
+        pytest.skip(f"{NOT_TESTED}no Redis client: pip install redis")
+    configured = os.environ.get("HOLDFAST_TEST_REDIS_URL")
+    if configured:
+        yield configured
+        return
+    try:
+        server = private_redis()
+        url = server.__enter__()
+    except ServerMissing as missing:
+        pytest.skip(f"{NOT_TESTED}{missing}")
+    try:
+        yield url
+    finally:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[Any]:
+    """A synchronous client with short timeouts and no retries."""
+    import redis
+
+    client = redis.Redis.from_url(redis_url, socket_timeout=2.0, socket_connect_timeout=2.0, retry=None)
+    try:
+        client.ping()  # a configured server that cannot be reached fails the test; it does not skip it
+        yield client
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def redis_namespace(redis_client: Any) -> Iterator[str]:
+    """A prefix for this test's keys, which are removed after it: the server may be somebody's own."""
+    namespace = f"holdfast-test-{uuid.uuid4().hex}"
+    yield namespace
+    keys = list(redis_client.scan_iter(match=f"{namespace}*"))
+    if keys:
+        redis_client.delete(*keys)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly which tests did not run because a server was missing, and how to get it."""
+    reasons: dict[str, list[str]] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        _, found, rest = reason.partition(NOT_TESTED)
+        if found:
+            reasons.setdefault(rest, []).append(report.nodeid)
+    if not reasons:
+        return
+    terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
+    for reason, tests in sorted(reasons.items()):
+        terminalreporter.write_line(f"{len(tests)} tests did not run: {reason}", red=True)
+        for nodeid in tests:
+            terminalreporter.write_line(f"  {nodeid}")
