@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
-from tests.servers.redis_server import ServerMissing, private_redis
+from tests.servers.redis_server import ServerMissing, find_binary, private_redis
 
 NOT_TESTED = "server missing: "
 
@@ -18,21 +19,25 @@ NOT_TESTED = "server missing: "
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """The URL of a Redis-protocol server: HOLDFAST_TEST_REDIS_URL when set, else a private one."""
-    if find_spec("redis") is None:
-        pytest.skip(f"{NOT_TESTED}no Redis client: pip install redis")
     configured = os.environ.get("HOLDFAST_TEST_REDIS_URL")
     if configured:
         yield configured
         return
+    with private_redis_or_skip() as url:
+        yield url
+
+
+@contextmanager
+def private_redis_or_skip() -> Iterator[str]:
+    """Run a private server, for tests that stop it themselves; skips the test when there is none."""
+    if find_spec("redis") is None:
+        pytest.skip(f"{NOT_TESTED}no Redis client: pip install redis")
     try:
-        server = private_redis()
-        url = server.__enter__()
+        find_binary()
     except ServerMissing as missing:
         pytest.skip(f"{NOT_TESTED}{missing}")
-    try:
+    with private_redis() as url:
         yield url
-    finally:
-        server.__exit__(None, None, None)
 
 
 @pytest.fixture
