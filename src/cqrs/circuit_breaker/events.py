@@ -1,0 +1,94 @@
+"""What a circuit tells its listeners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cqrs.circuit_breaker.states import Mode, State
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitEvent:
+    """Base of all events.
+
+    Attributes:
+        name: name of the circuit.
+        era: era of the circuit after the event.
+        at: reading of the circuit's monotonic clock, in seconds.
+    """
+
+    name: str
+    era: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged(CircuitEvent):
+    """The circuit went from one state to another (also probing to ramping, both half-open).
+
+    Attributes:
+        reason: why, in a few words.
+        evidence: the figures behind it: counts, rates, thresholds, waits.
+    """
+
+    from_state: State
+    to_state: State
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideChanged(CircuitEvent):
+    """An operator set, cleared or outlived an override; ``mode`` is in force now.
+
+    Attributes:
+        ttl: seconds until it expires, ``None`` for never.
+        actor: who set it.
+    """
+
+    mode: Mode
+    ttl: float | None
+    actor: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WouldOpen(CircuitEvent):
+    """In metrics-only mode: the circuit would have opened now. At most once per era."""
+
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class ProbesLost(CircuitEvent):
+    """Probes did not finish within ``max_probe_duration``; their permits were taken back."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyReloaded(CircuitEvent):
+    """The circuit has another policy now."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed(CircuitEvent):
+    """A call counted as a failure; ``failure`` summarises it as ``"Type: message"``."""
+
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallRejected(CircuitEvent):
+    """A call was not let through.
+
+    Attributes:
+        state: the state that rejected it.
+        retry_after: seconds until a call may be admitted, or ``None``.
+    """
+
+    state: State
+    retry_after: float | None

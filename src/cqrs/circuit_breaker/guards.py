@@ -1,0 +1,166 @@
+"""Guarded forms of the four kinds of function: plain, coroutine, generator, async generator.
+
+Each waits in its own way; what is decided is the same three steps of the gate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import Any, TypeVar, cast
+
+from cqrs.circuit_breaker.gate import Gate
+from cqrs.circuit_breaker.verdict import Verdict
+from cqrs.exceptions import ConfigurationError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LAZY = frozenset({CoroutineType, GeneratorType, AsyncGeneratorType})
+
+
+def guard(gate: Gate, func: F) -> F:
+    """Return ``func`` guarded: same kind, same signature.
+
+    Raises:
+        ConfigurationError: ``func`` is not a function (a ``classmethod`` object, say).
+    """
+    if isinstance(func, (classmethod, staticmethod)) or not callable(func):
+        raise ConfigurationError(
+            f"a circuit breaker guards functions, not {func!r}; below @classmethod or @staticmethod it fits"
+        )
+    return cast(F, functools.update_wrapper(raw_guard(gate, func), func))
+
+
+def raw_guard(gate: Gate, func: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``func`` guarded, without its name and documentation."""
+    code_holder = func
+    while isinstance(code_holder, functools.partial):
+        code_holder = code_holder.func
+    if not hasattr(code_holder, "__code__"):
+        code_holder = getattr(code_holder, "__call__", code_holder)  # an object with __call__  # noqa: B004
+    code = getattr(code_holder, "__code__", None)
+    flags: int = 0 if code is None else code.co_flags
+    if flags & inspect.CO_ASYNC_GENERATOR:
+        return _guard_async_generator(gate, func)
+    if flags & inspect.CO_GENERATOR and not flags & inspect.CO_ITERABLE_COROUTINE:
+        return _guard_generator(gate, func)
+    if flags & inspect.CO_COROUTINE or inspect.iscoroutinefunction(code_holder):
+        return _guard_coroutine(gate, func)
+    return _guard_plain(gate, func)
+
+
+def _guard_plain(gate: Gate, func: Callable[..., Any]) -> Callable[..., Any]:
+    enter, leave, fail = gate.enter, gate.leave, gate.fail
+
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        token = enter()
+        try:
+            result = func(*args, **kwargs)
+        except BaseException as error:
+            fail(token, error)
+            raise
+        if result.__class__ in _LAZY:
+            # Nothing has happened yet but the making of a coroutine or generator: guard that instead.
+            gate.settle(token, Verdict.CANCELLED)
+            return _guard_lazy(gate, result)
+        leave(token, result)
+        return result
+
+    return guarded
+
+
+def _guard_coroutine(gate: Gate, func: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+    enter, leave, fail = gate.enter, gate.leave, gate.fail
+
+    async def guarded(*args: Any, **kwargs: Any) -> Any:
+        token = enter()
+        try:
+            if token.limit is None:
+                result = await func(*args, **kwargs)
+            else:
+                async with asyncio.timeout(token.limit):
+                    result = await func(*args, **kwargs)
+        except BaseException as error:
+            fail(token, error)
+            raise
+        leave(token, result)
+        return result
+
+    return guarded
+
+
+def _guard_generator(gate: Gate, func: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
+    def guarded(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        items = func(*args, **kwargs)
+        token = gate.enter()
+        try:
+            item = next(items)
+            gate.answered(token)
+            while True:
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    raise
+                except BaseException as thrown:
+                    item = items.throw(thrown)
+                else:
+                    item = next(items) if sent is None else items.send(sent)
+        except StopIteration as stop:
+            gate.leave(token, stop.value)
+            return stop.value
+        except GeneratorExit:
+            gate.abandon(token, Verdict.SUCCESS)  # the consumer had its first item
+            raise
+        except BaseException as error:
+            gate.fail(token, error)
+            raise
+        finally:
+            items.close()
+
+    return guarded
+
+
+def _guard_async_generator(gate: Gate, func: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
+    async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        items = func(*args, **kwargs)
+        token = gate.enter()
+        try:
+            if token.limit is None:
+                item = await anext(items)
+            else:
+                async with asyncio.timeout(token.limit):
+                    item = await anext(items)
+            gate.answered(token)
+            while True:
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    raise
+                except BaseException as thrown:
+                    item = await items.athrow(thrown)
+                else:
+                    item = await (anext(items) if sent is None else items.asend(sent))
+        except StopAsyncIteration:
+            gate.leave(token, None)
+        except GeneratorExit:
+            gate.abandon(token, Verdict.SUCCESS)  # the consumer had its first item
+            raise
+        except BaseException as error:
+            gate.fail(token, error)
+            raise
+        finally:
+            await items.aclose()
+
+    return guarded
+
+
+def _guard_lazy(gate: Gate, made: Any) -> Any:
+    """Guard a coroutine or generator that a plain function has made."""
+    if isinstance(made, CoroutineType):
+        return _guard_coroutine(gate, lambda: cast("Awaitable[Any]", made))()
+    if isinstance(made, GeneratorType):
+        return _guard_generator(gate, lambda: cast("Generator[Any, Any, Any]", made))()
+    return _guard_async_generator(gate, lambda: made)()

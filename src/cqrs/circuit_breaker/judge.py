@@ -1,0 +1,134 @@
+"""Turns the end of a call into a verdict. All user code of a policy runs here, never under a lock."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from cqrs.circuit_breaker.errors import CircuitOpenError
+from cqrs.circuit_breaker.verdict import Outcome, Trip, Verdict
+from cqrs.exceptions import PolicyError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeRules:
+    """The fields of a policy that judge calls, as the user gave them."""
+
+    record: object
+    ignore: object
+    record_result: Callable[[Any], bool] | None
+    classify: Callable[[Outcome], Verdict | Trip | None] | None
+    on_error: Verdict
+
+
+class Judge:
+    """Applies the rules of one policy; stateless but for remembering that it has logged a broken rule."""
+
+    __slots__ = (
+        "_classify",
+        "_ignore",
+        "_logged",
+        "_on_error",
+        "_record",
+        "_record_result",
+        "judges_results",
+    )
+
+    def __init__(self, rules: JudgeRules) -> None:
+        self._record = None if rules.record is None else _matcher("record", rules.record)
+        if rules.record is not None and self._record is None:
+            raise PolicyError(
+                "record", rules.record, "None, or at least one exception type: nothing would count"
+            )
+        self._ignore = _matcher("ignore", rules.ignore)
+        for name in ("record_result", "classify"):
+            if getattr(rules, name) is not None and not callable(getattr(rules, name)):
+                raise PolicyError(name, getattr(rules, name), "a callable or None")
+        self._record_result = rules.record_result
+        self._classify = rules.classify
+        self._on_error = rules.on_error
+        self._logged = False
+        self.judges_results = rules.record_result is not None or rules.classify is not None
+
+    def of_result(self, result: object, duration: float | None) -> Verdict | Trip:
+        """Judge a call that returned."""
+        try:
+            if self._classify is not None:
+                verdict = self._classified(Outcome(result, None, duration))
+                if verdict is not None:
+                    return verdict
+            if self._record_result is not None and self._record_result(result):
+                return Verdict.FAILURE
+        except Exception as error:
+            return self._broken(error)
+        return Verdict.SUCCESS
+
+    def of_error(self, error: BaseException, duration: float | None) -> Verdict | Trip:
+        """Judge a call that raised.
+
+        What is not an ``Exception`` (cancellation, interpreter exit) is CANCELLED and is shown to no rule.
+        """
+        if not isinstance(error, Exception):
+            return Verdict.CANCELLED
+        try:
+            if self._classify is not None:
+                verdict = self._classified(Outcome(None, error, duration))
+                if verdict is not None:
+                    return verdict
+            if self._ignore is not None and all(self._ignore(leaf) for leaf in _parts(error)):
+                return Verdict.IGNORED
+            if self._record is None:
+                # The rejection of a breaker further in: the dependency behind this one was not reached.
+                return Verdict.INCONCLUSIVE if isinstance(error, CircuitOpenError) else Verdict.FAILURE
+            if any(self._record(leaf) for leaf in _parts(error)):
+                return Verdict.FAILURE
+        except Exception as rule_error:
+            return self._broken(rule_error)
+        return Verdict.IGNORED
+
+    def _classified(self, outcome: Outcome) -> Verdict | Trip | None:
+        assert self._classify is not None
+        verdict = cast(object, self._classify(outcome))  # the user's code may return anything
+        if verdict is None or isinstance(verdict, (Verdict, Trip)):
+            return verdict
+        raise TypeError(f"classify returned {verdict!r}; it must return a Verdict, a Trip or None")
+
+    def _broken(self, error: Exception) -> Verdict:
+        if not self._logged:
+            self._logged = True
+            logger.error(
+                "a classification rule of a circuit breaker policy raised; such calls count as %s",
+                self._on_error,
+                exc_info=error,
+            )
+        return self._on_error
+
+
+def _matcher(field: str, given: object) -> Callable[[Exception], bool] | None:
+    """Return a predicate for an exception filter; ``None`` when it matches nothing."""
+    legal = "an exception type, a tuple of exception types, or a predicate"
+    if isinstance(given, (type, tuple, list)):
+        types = cast("tuple[object, ...]", (given,) if isinstance(given, type) else tuple(given))
+        for item in types:
+            if not (isinstance(item, type) and issubclass(item, BaseException)):
+                raise PolicyError(field, item, legal)
+            if not issubclass(item, Exception):
+                raise PolicyError(field, item, f"{legal}; {item.__name__} is never counted")
+        kinds = cast("tuple[type[Exception], ...]", types)
+        return (lambda error: isinstance(error, kinds)) if kinds else None
+    if callable(given):
+        return cast("Callable[[Exception], bool]", given)
+    raise PolicyError(field, given, legal)
+
+
+def _parts(error: Exception) -> Iterator[Exception]:
+    """Yield ``error``, or what an exception group holds (``ignore``: all of it; ``record``: any of it)."""
+    if isinstance(error, ExceptionGroup):
+        for inner in cast("ExceptionGroup[Exception]", error).exceptions:
+            yield from _parts(inner)
+    else:
+        yield error

@@ -1,0 +1,114 @@
+"""The manual form: a permit that the caller settles, or a block that settles by how it ends."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from cqrs.circuit_breaker.gate import Gate
+from cqrs.circuit_breaker.phases import Grant
+from cqrs.circuit_breaker.verdict import Trip, Verdict
+
+
+class Permit:
+    """The right to make one call. Settle it exactly once, from any thread or task."""
+
+    __slots__ = ("_gate", "_grant")
+
+    def __init__(self, gate: Gate, grant: Grant) -> None:
+        self._gate = gate
+        self._grant = grant
+
+    @property
+    def era(self) -> int:
+        """Era of the circuit that granted the permit."""
+        return self._grant.era
+
+    @property
+    def kind(self) -> str:
+        """``"probe"`` in a half-open circuit, else ``"lane"``."""
+        return self._grant.kind
+
+    @property
+    def id(self) -> int:
+        """Number of the probe within its era, from 1; 0 for a permit that is no probe."""
+        return self._grant.number
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that the policy grants the call; only probes are limited."""
+        return self._grant.limit
+
+    @property
+    def settled(self) -> bool:
+        """Whether the permit has been settled."""
+        return self._grant.settled
+
+    def settle(self, verdict: Verdict | Trip, error: BaseException | None = None) -> bool:
+        """Settle the permit; ``False`` when it no longer mattered (a later era, or settled before).
+
+        Args:
+            error: what the call raised, kept as text for ``last_failure``.
+        """
+        return self._gate.settle(self._grant, verdict, error)
+
+    def success(self) -> bool:
+        """Settle as a success."""
+        return self.settle(Verdict.SUCCESS)
+
+    def failure(self, error: BaseException | None = None) -> bool:
+        """Settle as a failure, whatever the policy's filters say."""
+        return self.settle(Verdict.FAILURE, error)
+
+    def ignore(self) -> bool:
+        """Settle as an answer that says nothing about health."""
+        return self.settle(Verdict.IGNORED)
+
+    def drop(self) -> bool:
+        """Give the permit back unused."""
+        return self.settle(Verdict.CANCELLED)
+
+    def classify(self, result: object) -> None:
+        """Settle by what the policy makes of a returned value."""
+        self._gate.leave(self._grant, result)
+
+    def fail(self, error: BaseException) -> None:
+        """Settle by what the policy makes of an exception."""
+        self._gate.fail(self._grant, error)
+
+    def answered(self) -> None:
+        """Note the first item of a stream: slow or not is decided by the time until here."""
+        self._gate.answered(self._grant)
+
+
+class PermitBlock:
+    """``with`` or ``async with``: admits on entry, settles by how the block ends unless it did so itself."""
+
+    __slots__ = ("_gate", "_permits")
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._permits: list[Permit] = []
+
+    def __enter__(self) -> Permit:
+        permit = Permit(self._gate, self._gate.acquire())
+        self._permits.append(permit)
+        return permit
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        permit = self._permits.pop()
+        if permit.settled:
+            return
+        if error is None:
+            permit.success()
+        else:
+            permit.fail(error)
+
+    async def __aenter__(self) -> Permit:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)

@@ -1,0 +1,286 @@
+"""Circuits by key: made on first use, dropped when idle, one policy for all or one each."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random as random_module
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+from cqrs.circuit_breaker import validation
+from cqrs.circuit_breaker.breaker import CircuitBreaker, check_policy
+from cqrs.circuit_breaker.errors import CircuitOpenError
+from cqrs.circuit_breaker.gate import Gate, Token
+from cqrs.circuit_breaker.listeners import Listener, ListenerHub
+from cqrs.circuit_breaker.machine import Machine
+from cqrs.circuit_breaker.phases import Lane, Shut
+from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
+from cqrs.circuit_breaker.protocol import circuit_name
+from cqrs.circuit_breaker.report import snapshot
+from cqrs.exceptions import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _ChildGate(Gate):
+    """A gate that lets nothing through while its parent is open."""
+
+    __slots__ = ("parent",)
+
+    parent: Gate
+
+    def enter(self) -> Token:
+        shut = self.parent.machine.phase
+        if isinstance(shut, Shut):
+            now = self.clock()
+            if now < shut.until:
+                self.machine.totals.rejected += 1
+                raise shut.rejection(now, "parent")
+        return super().enter()
+
+
+class _Entry:
+    """A circuit in the registry, with what the last sweep saw of it."""
+
+    __slots__ = ("activity", "breaker", "seen")
+
+    def __init__(self, breaker: CircuitBreaker, now: float) -> None:
+        self.breaker = breaker
+        self.activity = _activity(breaker.gate.machine)
+        self.seen = now
+
+
+class CircuitBreakers:
+    """A registry of circuits that also guards handlers (it implements ``ICircuitBreaker``).
+
+    Args:
+        policy: policy of circuits that have none of their own; the default one when ``None``.
+        policies: policies by circuit name.
+        idle_ttl: seconds without a call after which a closed circuit may be dropped; > 0.
+        max_circuits: circuits kept at most; >= 1. Beyond it the longest idle closed ones go; an open,
+            half-open or overridden circuit, or one with running calls, is never dropped.
+        clock, random: as for ``CircuitBreaker``.
+        listeners: told the events of all circuits.
+
+    Raises:
+        ConfigurationError: an argument is of the wrong kind or out of range.
+
+    >>> breakers = CircuitBreakers(CircuitBreakerPolicy.consecutive(threshold=3))
+    >>> breakers["payments"] is breakers["payments"]
+    True
+    """
+
+    def __init__(
+        self,
+        policy: CircuitBreakerPolicy | None = None,
+        *,
+        policies: Mapping[str, CircuitBreakerPolicy] | None = None,
+        idle_ttl: float = 900.0,
+        max_circuits: int = 100_000,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random_module.random,
+        listeners: Iterable[Listener] = (),
+    ) -> None:
+        self._policy = check_policy(policy)
+        self._policies = {name: check_policy(own) for name, own in (policies or {}).items()}
+        self._idle_ttl = validation.seconds("idle_ttl", idle_ttl)
+        self._max_circuits = validation.count("max_circuits", max_circuits)
+        self._clock = clock
+        self._random = random
+        self._hub = ListenerHub(listeners)
+        self._lock = threading.RLock()
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()  # longest unswept first
+        # A dropped circuit that someone still holds comes back with its state: there is never a second one.
+        self._dropped: weakref.WeakValueDictionary[str, Gate] = weakref.WeakValueDictionary()
+        self._warned = False
+
+    def __getitem__(self, name: type[Any] | str) -> CircuitBreaker:
+        """Return the circuit of a name or handler class; made on first use."""
+        key = name if isinstance(name, str) else circuit_name(name)
+        entry = self._entries.get(key)
+        return entry.breaker if entry is not None else self._make(key, None)
+
+    def key(self, parent: str, child: object) -> CircuitBreaker:
+        """Return the circuit ``"parent:child"``, say one per tenant of a dependency.
+
+        It has the parent's policy unless it has one of its own, and rejects while the parent is open or
+        forced open (``source`` of the rejection is ``"parent"``). Its calls do not count for the parent.
+        """
+        name = f"{parent}:{child}"
+        entry = self._entries.get(name)
+        return entry.breaker if entry is not None else self._make(name, parent)
+
+    def get(self, name: str) -> CircuitBreaker | None:
+        """Return the circuit of a name if there is one."""
+        entry = self._entries.get(name)
+        return None if entry is None else entry.breaker
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[str]:
+        with self._lock:
+            return iter(list(self._entries))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    # ------------------------------------------------------------------ ICircuitBreaker
+
+    async def call(
+        self, identifier: type[Any] | str, func: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Await ``func(*args, **kwargs)`` through the circuit of ``identifier``.
+
+        Raises:
+            CircuitOpenError: the circuit does not let the call through.
+        """
+        result: R = await self[identifier].call(func, *args, **kwargs)
+        return result
+
+    def guard(self, identifier: type[Any] | str, func: F) -> F:
+        """Return ``func`` guarded by the circuit of ``identifier``; same kind, same signature."""
+        return self[identifier](func)
+
+    def is_circuit_breaker_error(self, exc: Exception) -> bool:
+        """Tell whether ``exc`` is a rejection."""
+        return isinstance(exc, CircuitOpenError)
+
+    # ------------------------------------------------------------------ steering
+
+    def reload(self, policy: CircuitBreakerPolicy, name: str | None = None) -> None:
+        """Replace the policy of one circuit, or of all without one of their own."""
+        checked = check_policy(policy)
+        with self._lock:
+            if name is not None:
+                self._policies[name] = checked
+            else:
+                self._policy = checked
+            circuits = [entry.breaker for entry in self._entries.values()]
+            circuits += [CircuitBreaker.around(gate) for gate in self._dropped.values()]
+        for breaker in circuits:
+            wanted = self._policy_of(breaker)
+            if wanted != breaker.policy:
+                breaker.reload(wanted)
+
+    def add_listener(self, listener: Listener, *, inline: bool = False) -> None:
+        """Tell ``listener`` the events of all circuits; see ``CircuitBreaker.add_listener``."""
+        self._hub.add(listener, inline=inline)
+
+    def remove_listener(self, listener: Listener) -> None:
+        """Stop telling ``listener``."""
+        self._hub.remove(listener)
+
+    def flush_listeners(self, timeout: float = 5.0) -> bool:
+        """Wait until listeners have been told everything; ``False`` after ``timeout`` seconds."""
+        return self._hub.flush(timeout)
+
+    # ------------------------------------------------------------------ making and dropping
+
+    def sweep(self) -> int:
+        """Drop every circuit that is idle beyond ``idle_ttl``; return their number.
+
+        Making a circuit sweeps a little as well; there is no timer.
+        """
+        with self._lock:
+            return sum(self._look(name) for name in list(self._entries))
+
+    def _make(self, name: str, parent: str | None) -> CircuitBreaker:
+        with self._lock:
+            entry = self._entries.get(name)
+            if entry is not None:
+                return entry.breaker
+            gate = self._dropped.pop(name, None)
+            if gate is not None:
+                breaker = CircuitBreaker.around(gate)
+            else:
+                if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
+                    raise ConfigurationError(f"a circuit needs a name, a non-empty str, got {name!r}")
+                breaker = CircuitBreaker.around(self._new_gate(name, parent))
+            for oldest in list(itertools.islice(self._entries, 2)):
+                self._look(oldest)
+            if len(self._entries) >= self._max_circuits:
+                self._make_room()
+            self._entries[name] = _Entry(breaker, self._clock())
+            return breaker
+
+    def _new_gate(self, name: str, parent: str | None) -> Gate:
+        own = self._policies.get(name) or self._policies.get(parent or "") or self._policy
+        machine = Machine(name, own, self._clock(), self._random)
+        if parent is None:
+            return Gate(machine, self._clock, (self._hub,))
+        child = _ChildGate(machine, self._clock, (self._hub,))
+        child.parent = self[parent].gate
+        return child
+
+    def _policy_of(self, breaker: CircuitBreaker) -> CircuitBreakerPolicy:
+        gate = breaker.gate
+        own = self._policies.get(breaker.name)
+        if own is None and isinstance(gate, _ChildGate):
+            own = self._policies.get(gate.parent.machine.name)
+        return own or self._policy
+
+    def _look(self, name: str) -> bool:
+        """Note whether a circuit was used since the last look; drop it when idle too long."""
+        entry = self._entries[name]
+        now = self._clock()
+        activity = _activity(entry.breaker.gate.machine)
+        if activity != entry.activity:
+            entry.activity = activity
+            entry.seen = now
+        elif now - entry.seen > self._idle_ttl and _forgettable(entry.breaker.gate, now):
+            self._drop(name)
+            return True
+        self._entries.move_to_end(name)
+        return False
+
+    def _make_room(self) -> None:
+        """Drop the longest unused circuit that has nothing to remember; give up after a number of looks."""
+        now = self._clock()
+        for _ in range(min(2 * len(self._entries), 256)):
+            name, entry = next(iter(self._entries.items()))
+            activity = _activity(entry.breaker.gate.machine)
+            if activity == entry.activity and _forgettable(entry.breaker.gate, now):
+                self._drop(name)
+                return
+            if activity != entry.activity:
+                entry.activity, entry.seen = activity, now
+            self._entries.move_to_end(name)
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "more than max_circuits=%d circuits: the others are open or in use", self._max_circuits
+            )
+
+    def _drop(self, name: str) -> None:
+        self._dropped[name] = self._entries.pop(name).breaker.gate
+
+
+def _activity(machine: Machine) -> int:
+    """A number that grows with every call."""
+    phase = machine.phase
+    running = phase.admitted if isinstance(phase, Lane) else 0
+    return machine.totals.admitted + running + machine.totals.rejected + phase.era
+
+
+def _forgettable(gate: Gate, now: float) -> bool:
+    """Whether a fresh circuit would behave the same: closed, at rest, nothing bad remembered."""
+    machine = gate.machine
+    lane = machine.phase
+    if not isinstance(lane, Lane) or lane.ramping or machine.mode is not machine.policy.initial_mode:
+        return False
+    if machine.mode_until is not None or lane.consecutive or lane.would_open:
+        return False
+    if machine.streak and now - lane.since < machine.policy.backoff.max:
+        return False  # the next opening would wait longer than a fresh circuit's
+    figures = gate.read(snapshot)
+    return figures.in_flight == 0 and not (figures.window_failures or figures.window_slow)
