@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 import cqrs
-from cqrs.circuit_breaker import CircuitBreakerPolicy, CircuitBreakers, circuit_name
+from cqrs.circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
 from cqrs.container import BuiltinContainer
 from cqrs.requests.bootstrap import bootstrap
 
@@ -60,7 +60,7 @@ async def main() -> None:
         circuit_breaker=breakers,
     )
     mediator = bootstrap(di_container=container, queries_mapper=lambda mapper: mapper.bind(GetProfile, pair))
-    circuit = breakers[circuit_name(ProfileFromDatabase)]
+    circuit = breakers[ProfileFromDatabase]
 
     print("request  answered by  database calls  circuit")
     for number in range(1, 8):

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import cqrs
-from cqrs.circuit_breaker import CircuitBreakerPolicy, CircuitBreakers, circuit_name
+from cqrs.circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
 from cqrs.container import BuiltinContainer
 from cqrs.requests.bootstrap import bootstrap_streaming
 
@@ -52,7 +52,7 @@ async def main() -> None:
         di_container=BuiltinContainer(),
         queries_mapper=lambda mapper: mapper.bind(ExportReadings, pair),
     )
-    circuit = breakers[circuit_name(LiveReadings)]
+    circuit = breakers[LiveReadings]
     for number in range(1, 6):
         items = [f"{item.source}:{item.hour}" async for item in mediator.stream(ExportReadings(hours=3))]
         print(f"stream {number}: {' '.join(items)}  (circuit {circuit.state})")

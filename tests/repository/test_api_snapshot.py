@@ -6,6 +6,7 @@ import difflib
 import importlib
 
 import pytest
+
 from tests.repository.api_snapshot import SNAPSHOT, public_modules, public_names, snapshot
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from tests.repository.pages import ROOT, table_rows
 
 import cqrs.circuit_breaker as engine
+from tests.repository.pages import ROOT, table_rows
 
 PAGE = ROOT / "docs" / "circuit-breaker.md"
 FIELDS = {field.name: field for field in dataclasses.fields(engine.CircuitBreakerPolicy) if field.init}

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.repository.pages import ROOT, blocks, pages
 from tests.repository.run_page import run
 

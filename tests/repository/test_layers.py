@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.repository.pages import ROOT
 
 SOURCES = sorted((ROOT / "src").rglob("*.py"))

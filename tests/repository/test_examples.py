@@ -1,0 +1,80 @@
+"""The examples run and tell the story that they promise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.repository.pages import ROOT
+
+EXAMPLES = ROOT / "examples"
+
+
+def story(name: str) -> list[str]:
+    """Run an example as its users do and return the lines that it prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def test_request_fallback_spares_the_database() -> None:
+    _, *rows = (line.split() for line in story("request_fallback.py"))
+    assert [row[1] for row in rows] == ["database"] + ["fallback"] * 6
+    assert [row[2] for row in rows] == ["1", "2", "3", "4", "4", "4", "4"]
+    assert [row[3] for row in rows] == ["closed"] * 3 + ["open"] * 4
+
+
+def test_chain_asks_the_link_that_stands_in() -> None:
+    assert story("cor_request_fallback.py") == [
+        "IS:  1 days; asked domestic rule",
+        "NO:  4 days; asked domestic rule, then carrier service, then carrier table",
+        "JP: 21 days; asked domestic rule, then carrier service, then carrier table, then worst case",
+        "NO:  4 days; asked domestic rule, then carrier table",
+    ]
+
+
+def test_event_fallback_queues_every_mail_and_asks_the_server_twice() -> None:
+    lines = story("event_fallback.py")
+    assert sum("asking the mail server" in line for line in lines) == 2
+    assert [line.split()[3] for line in lines if "waits in the queue" in line] == [
+        "Ada",
+        "Alan",
+        "Barbara",
+        "Edsger",
+    ]
+
+
+def test_failing_stream_opens_the_circuit() -> None:
+    *streams, total = story("streaming_handler_fallback.py")
+    broken = "live:0 live:1 stored:0 stored:1 stored:2"
+    assert streams == [
+        f"stream 1: {broken}  (circuit closed)",
+        f"stream 2: {broken}  (circuit open)",
+        *(f"stream {n}: stored:0 stored:1 stored:2  (circuit open)" for n in (3, 4, 5)),
+    ]
+    assert total == "5 streams, 2 calls of the sensor network"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_example_is_short_and_tested(path: os.PathLike[str]) -> None:
+    lines = (EXAMPLES / path).read_text(encoding="utf-8").splitlines()
+    assert len(lines) < (200 if "fastapi" in str(path) else 80)
+    names = {
+        "request_fallback",
+        "cor_request_fallback",
+        "event_fallback",
+        "streaming_handler_fallback",
+        "fastapi_app",
+    }
+    assert (EXAMPLES / path).stem in names, "add a test of what this example shows"
