@@ -1,0 +1,303 @@
+"""What an idle circuit and a rejection leave in memory, and what the import costs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from harness.environments import CQRS_4, CQRS_5, DIATOR, HOLDFAST
+from harness.model import Builder, Case, Prepared, Target, settings
+
+from . import breaker_makers as make
+from .breakers import SYNC_MAKERS, reject_loop
+
+IDLE = Case(
+    key="idle-memory",
+    title="memory of an idle circuit",
+    what=(
+        "5 000 circuits of one policy, each made under its own name and called once with success, then left "
+        "alone; the growth of `tracemalloc`'s total per circuit, names and registries included. Policy "
+        "objects are shared where the library lets them be."
+    ),
+    unit="bytes",
+    rounds=3,
+    targets=(
+        Target("Holdfast, window policy", "value", 1024),
+        Target("Holdfast, consecutive preset", "value", 1024),
+    ),
+)
+IDLE_ACTIVITY = Case(
+    key="idle-activity",
+    title="threads and timers of 1 000 idle circuits",
+    what=(
+        "Threads started plus timers scheduled in the event loop by making 1 000 circuits inside a running "
+        "loop and calling each once."
+    ),
+    unit="threads and timers",
+    rounds=1,
+    targets=(
+        Target("Holdfast, window policy", "value", 0.0),
+        Target("Holdfast, consecutive preset", "value", 0.0),
+    ),
+)
+REJECTIONS = Case(
+    key="open-memory",
+    title="memory growth, rejections of one open circuit",
+    what=(
+        "One million rejections (100 000 for the peers) through one open circuit after 1 000 for warm-up; "
+        "growth of `tracemalloc`'s total, in bytes for a thousand rejections."
+    ),
+    unit="bytes",
+    rounds=1,
+    targets=(
+        Target("Holdfast, window policy", "value", 1.0),
+        Target("Holdfast, consecutive preset", "value", 1.0),
+    ),
+)
+IMPORT = Case(
+    key="import",
+    title="import, beyond pydantic and asyncio",
+    what=(
+        "A fresh interpreter imports `asyncio` and `pydantic.BaseModel`, then the time of `import cqrs` "
+        "(wall clock, warm byte code). Holdfast resolves its names lazily, so the second row also uses the "
+        "names of a first program: request, handler, map, fallback, breaker, `bootstrap`. python-cqrs 5.3 "
+        "and diator run without pydantic, which is not installed in their environments; the third row "
+        "therefore times everything from an empty interpreter."
+    ),
+    unit="ms",
+    targets=(
+        Target("Holdfast", "value", 40.0),
+        Target("Holdfast, and the names of a first program", "value", 40.0),
+    ),
+)
+IMPORT_ALL = Case(
+    key="import-all",
+    title="import, from an empty interpreter",
+    what="A fresh interpreter imports the library and everything that it needs (wall clock, warm byte code).",
+    unit="ms",
+)
+CASES = (IDLE, IDLE_ACTIVITY, REJECTIONS, IMPORT, IMPORT_ALL)
+
+
+# -- idle circuits ---------------------------------------------------------------------------------
+
+
+def succeed() -> int:
+    """What each circuit guards once."""
+    return 1
+
+
+def _holdfast_circuits(policy_of: Callable[[], Any]) -> Callable[[int], Iterator[Any]]:
+    def circuits(amount: int) -> Iterator[Any]:
+        from cqrs.circuit_breaker import CircuitBreakers
+
+        registry = CircuitBreakers(policy_of(), max_circuits=1_000_000)
+        for number in range(amount):
+            registry[f"tenant-{number}"].call(succeed)
+        yield registry
+
+    return circuits
+
+
+def _window_policy() -> Any:
+    return make.holdfast_window().policy
+
+
+def _consecutive_policy() -> Any:
+    return make.holdfast_consecutive().policy
+
+
+def _interlock_circuits(amount: int) -> Iterator[Any]:
+    from interlock import CircuitBreaker, Config
+    from interlock.window import WindowType
+
+    config = Config(window_type=WindowType.TIME_BASED, window_size=30, slow_call_duration_threshold=2.0)
+    for number in range(amount):
+        breaker = CircuitBreaker(name=f"tenant-{number}", config=config)
+        breaker.call(succeed)
+        yield breaker
+
+
+def _purgatory_circuits(amount: int) -> Iterator[Any]:
+    from purgatory import SyncCircuitBreakerFactory
+
+    factory = SyncCircuitBreakerFactory(default_threshold=5, default_ttl=30)
+    for number in range(amount):
+        with factory.get_breaker(f"tenant-{number}"):
+            succeed()
+    yield factory
+
+
+def _called(make_one: Callable[[str], Any]) -> Callable[[int], Iterator[Any]]:
+    def circuits(amount: int) -> Iterator[Any]:
+        for number in range(amount):
+            breaker = make_one(f"tenant-{number}")
+            breaker.call(succeed)
+            yield breaker
+
+    return circuits
+
+
+def _aiobreaker(name: str) -> Any:
+    from aiobreaker import CircuitBreaker
+
+    return CircuitBreaker(name=name)
+
+
+def _pybreaker(name: str) -> Any:
+    from pybreaker import CircuitBreaker
+
+    return CircuitBreaker(name=name)
+
+
+def _circuitbreaker(name: str) -> Any:
+    from circuitbreaker import CircuitBreaker
+
+    return CircuitBreaker(name=name)
+
+
+CIRCUITS: dict[str, Callable[[int], Iterator[Any]]] = {
+    "Holdfast, window policy": _holdfast_circuits(_window_policy),
+    "Holdfast, consecutive preset": _holdfast_circuits(_consecutive_policy),
+    "interlock-cb": _interlock_circuits,
+    "circuitbreaker": _called(_circuitbreaker),
+    "aiobreaker": _called(_aiobreaker),
+    "purgatory": _purgatory_circuits,
+    "pybreaker": _called(_pybreaker),
+}
+
+
+def _bytes_each(circuits: Callable[[int], Iterator[Any]]) -> Builder:
+    def measure() -> float:
+        amount = 5_000 if settings.seconds >= 0.02 else 500
+        list(circuits(10))
+        gc.collect()
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        kept = list(circuits(amount))
+        gc.collect()
+        after = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert kept
+        return (after - before) / amount
+
+    def build() -> Prepared:
+        list(circuits(1))
+        return Prepared(measure=measure)
+
+    return build
+
+
+def _activity(circuits: Callable[[int], Iterator[Any]]) -> Builder:
+    def measure() -> float:
+        async def run() -> float:
+            threads = threading.active_count()
+            timers = len(getattr(asyncio.get_running_loop(), "_scheduled", ()))
+            kept = list(circuits(1_000))
+            assert kept
+            more_timers = len(getattr(asyncio.get_running_loop(), "_scheduled", ())) - timers
+            return float(threading.active_count() - threads + more_timers)
+
+        return asyncio.run(run())
+
+    def build() -> Prepared:
+        list(circuits(1))
+        return Prepared(measure=measure)
+
+    return build
+
+
+def _growth(maker: Callable[[], Any], amount: int) -> Builder:
+    def build() -> Prepared:
+        loop = reject_loop(maker)
+
+        def measure() -> float:
+            count = amount if settings.seconds >= 0.02 else 2_000
+            loop(1_000)
+            gc.collect()
+            tracemalloc.start()
+            loop(1_000)
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            loop(count)
+            gc.collect()
+            after = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+            return (after - before) / count * 1_000
+
+        return Prepared(measure=measure)
+
+    return build
+
+
+for _label, _circuits in CIRCUITS.items():
+    IDLE.add(_label, _bytes_each(_circuits), [HOLDFAST])
+    IDLE_ACTIVITY.add(_label, _activity(_circuits), [HOLDFAST])
+for _label, _maker in SYNC_MAKERS.items():
+    _amount = 1_000_000 if _label.startswith("Holdfast") else 100_000
+    REJECTIONS.add(_label, _growth(_maker, _amount), [HOLDFAST])
+
+
+# -- imports ---------------------------------------------------------------------------------------
+
+PRELUDE = "import asyncio; from pydantic import BaseModel"
+FIRST_PROGRAM = (
+    "import cqrs; cqrs.Request, cqrs.Response, cqrs.RequestHandler, cqrs.RequestMap, "
+    "cqrs.RequestHandlerFallback, cqrs.CircuitBreakers, cqrs.CircuitBreakerPolicy; from cqrs.requests "
+    "import bootstrap"
+)
+
+
+def _imported(prelude: str, statement: str) -> Builder:
+    program = (
+        f"import time; {prelude or 'pass'}\nbegan = time.perf_counter()\n{statement}\n"
+        "print((time.perf_counter() - began) * 1000)"
+    )
+
+    def measure() -> float:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode:
+            raise ImportError(done.stderr.strip().splitlines()[-1])
+        return float(done.stdout)
+
+    def build() -> Prepared:
+        measure()
+        return Prepared(measure=measure)
+
+    return build
+
+
+IMPORT.add("Holdfast", _imported(PRELUDE, "import cqrs"), [HOLDFAST])
+IMPORT.add("Holdfast, and the names of a first program", _imported(PRELUDE, FIRST_PROGRAM), [HOLDFAST])
+IMPORT.add("python-cqrs 4.10", _imported(PRELUDE, "import cqrs"), [CQRS_4])
+IMPORT_ALL.add("asyncio and pydantic alone", _imported("", PRELUDE), [HOLDFAST])
+IMPORT_ALL.add("Holdfast", _imported("", "import cqrs"), [HOLDFAST])
+IMPORT_ALL.add("Holdfast, and the names of a first program", _imported("", FIRST_PROGRAM), [HOLDFAST])
+IMPORT_ALL.add("python-cqrs 4.10", _imported("", "import cqrs"), [CQRS_4])
+IMPORT_ALL.add(
+    "python-cqrs 4.10, and `bootstrap`",
+    _imported("", "import cqrs; from cqrs.requests import bootstrap"),
+    [CQRS_4],
+)
+IMPORT_ALL.add("python-cqrs 5.3", _imported("", "import cqrs"), [CQRS_5])
+IMPORT_ALL.add(
+    "python-cqrs 5.3, and `bootstrap`",
+    _imported(
+        "",
+        "import cqrs; from cqrs.bootstrap import requests as bootstrap; cqrs.Request, cqrs.RequestMediator",
+    ),
+    [CQRS_5],
+)
+IMPORT_ALL.add("diator", _imported("", "import diator.mediator, diator.requests, diator.events"), [DIATOR])

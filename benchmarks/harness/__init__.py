@@ -1,0 +1,1 @@
+"""The machinery of the benchmarks: environments, workers, sampling and reports."""

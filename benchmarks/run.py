@@ -1,0 +1,129 @@
+"""Measure Holdfast beside its peers: ``python benchmarks/run.py --help``.
+
+The peers are installed into environments of their own under ``benchmarks/.venvs`` the first time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from cases import ALL
+from harness import machine, report
+from harness.coordinator import Coordinator, Samples
+from harness.environments import ENVIRONMENTS, HOLDFAST, PROJECT, InstallError, ensure
+from harness.worker import serve
+
+PAGE = PROJECT / "docs" / "benchmarks.md"
+ROUNDS, SECONDS = 25, 0.02
+QUICK_ROUNDS, QUICK_SECONDS = 5, 0.005
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmarks; returns 1 when a self-check failed or an unknown case was asked for."""
+    options = parse(arguments)
+    if options.worker:
+        work(options.worker)
+        return 0
+    if options.list:
+        for case in ALL.values():
+            print(f"{case.key:<28} {case.title}")
+        return 0
+    unknown = [key for key in options.case if not any(key in known for known in ALL)]
+    if unknown:
+        print(f"No case matches {', '.join(unknown)}; `--list` names them all.", file=sys.stderr)
+        return 1
+    selected = [c for c in ALL.values() if not options.case or any(key in c.key for key in options.case)]
+    pythons = interpreters({s.environment for c in selected for s in c.subjects}, options)
+    rounds, seconds = (QUICK_ROUNDS, QUICK_SECONDS) if options.quick else (ROUNDS, SECONDS)
+    began, load = time.monotonic(), machine.load()
+    measured: list[Samples] = []
+    with Coordinator(pythons) as coordinator:
+        for case in selected:
+            wanted = options.rounds or min(rounds, case.rounds or rounds)
+            samples = coordinator.measure(case, rounds=wanted, seconds=seconds, progress=progress)
+            progress("")
+            print(report.plain(samples) + "\n", flush=True)
+            measured.append(samples)
+    conditions = (
+        f"{options.rounds or rounds} rounds, samples of {seconds * 1000:g} ms, load average {load} before "
+        f"and {machine.load()} after {time.monotonic() - began:.0f} s."
+    )
+    deliver(measured, conditions, options)
+    return 1 if any(samples.wrong for samples in measured) else 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="bench", description="Measure Holdfast beside its peers.")
+    parser.add_argument("--quick", action="store_true", help="few short rounds: an impression, not a result")
+    parser.add_argument(
+        "--case", action="append", default=[], metavar="TEXT", help="only cases whose key has TEXT"
+    )
+    parser.add_argument("--list", action="store_true", help="name the cases and stop")
+    parser.add_argument("--rounds", type=int, help="rounds for every case, instead of each case's own number")
+    parser.add_argument("--no-peers", action="store_true", help="measure Holdfast alone")
+    parser.add_argument(
+        "--here", action="store_true", help="use this interpreter for Holdfast, install nothing"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown at the end")
+    parser.add_argument("--write", action="store_true", help="write the tables into docs/benchmarks.md")
+    parser.add_argument("--worker", choices=sorted(ENVIRONMENTS), help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def interpreters(names: set[str], options: argparse.Namespace) -> dict[str, Path]:
+    """An interpreter for each environment; a peer that cannot be installed is left out, and said so."""
+    if options.here:
+        return {HOLDFAST: Path(sys.executable)}
+    found: dict[str, Path] = {}
+    for name in ENVIRONMENTS:
+        if name not in names or (options.no_peers and name != HOLDFAST):
+            continue
+        progress(f"environment {name}")
+        try:
+            found[name] = ensure(ENVIRONMENTS[name])
+        except InstallError as error:
+            progress("")
+            print(f"{name} is left out, its packages cannot be installed: {error}", file=sys.stderr)
+            if name == HOLDFAST:
+                found[name] = Path(sys.executable)
+    progress("")
+    return found
+
+
+def progress(text: str) -> None:
+    """Show what is going on, on a terminal only."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def deliver(measured: list[Samples], conditions: str, options: argparse.Namespace) -> None:
+    """Write what was asked for."""
+    print(f"{machine.describe()}. {conditions}")
+    if options.json:
+        options.json.write_text(json.dumps(report.as_json(measured, conditions), indent=1), encoding="utf-8")
+    text = report.markdown(measured, conditions)
+    if options.markdown:
+        print(text)
+    if options.write:
+        report.write_between_markers(PAGE, text)
+        print(f"wrote {PAGE.relative_to(PROJECT)}")
+
+
+def work(environment: str) -> None:
+    """Be a worker: replies go to the real standard output, what a library prints to standard error."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    serve(environment, ALL, replies)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
