@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     selected = [c for c in ALL.values() if not options.case or any(key in c.key for key in options.case)]
     pythons = interpreters({s.environment for c in selected for s in c.subjects}, options)
     rounds, seconds = (QUICK_ROUNDS, QUICK_SECONDS) if options.quick else (ROUNDS, SECONDS)
+    seconds = options.seconds or seconds
     began, load = time.monotonic(), machine.load()
     measured: list[Samples] = []
     with Coordinator(pythons) as coordinator:
@@ -68,6 +69,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--list", action="store_true", help="name the cases and stop")
     parser.add_argument("--rounds", type=int, help="rounds for every case, instead of each case's own number")
+    parser.add_argument("--seconds", type=float, help="length of a sample; full runs take 0.02")
     parser.add_argument("--no-peers", action="store_true", help="measure Holdfast alone")
     parser.add_argument(
         "--here", action="store_true", help="use this interpreter for Holdfast, install nothing"

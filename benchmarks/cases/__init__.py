@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from harness.model import Case
 
-from . import breakers, chains, events, footprint, mediator, streams, threads
+from . import breakers, chains, events, footprint, mediator, streams, threads, typical
 
-_MODULES = (mediator, streams, chains, events, breakers, threads, footprint)
+_MODULES = (mediator, typical, streams, chains, events, breakers, threads, footprint)
 
 ALL: dict[str, Case] = {case.key: case for module in _MODULES for case in module.CASES}
 """Every case by its key, in the order of the report."""

@@ -152,9 +152,9 @@ def _catch_and_call_by_hand() -> Prepared:
 
 def built_in_container() -> Any:
     """Holdfast's container; handlers need no registration."""
-    from cqrs.container import SimpleContainer
+    from cqrs.container import BuiltinContainer
 
-    return SimpleContainer()
+    return BuiltinContainer()
 
 
 def one_method_container() -> Any:

@@ -35,8 +35,8 @@ IO = Case(
     key="threads-io",
     title="8 threads, calls that wait 1 ms",
     what=(
-        "The same with `time.sleep(0.001)` in the guarded function: a breaker must not hold its lock during the "
-        "call."
+        "The same with `time.sleep(0.001)` in the guarded function: a breaker must not hold its lock while "
+        "the call runs."
     ),
     unit="calls/s",
     pinned=False,
