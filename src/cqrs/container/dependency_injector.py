@@ -129,7 +129,8 @@ class DependencyInjectorCQRSContainer:
         except (TypeError, ValueError, NameError):
             return None
         # A resource function is a generator: Iterator[Pool] gives a Pool.
-        is_generator = inspect.isgeneratorfunction(provided) or inspect.isasyncgenfunction(provided)
+        function = inspect.unwrap(provided)  # the library makes a context manager of it
+        is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
         return typing.get_args(returned)[0] if is_generator and typing.get_args(returned) else returned
 
 

@@ -31,12 +31,19 @@ class DIContainer:
         try:
             import di
             from di import exceptions
-            from di.dependent import Dependent
+            from di.dependent import Dependent, Marker
             from di.executors import AsyncExecutor
         except ImportError as error:
             raise missing_extra("di", "di") from error
         self._container = di.Container() if container is None else container
-        self._dependent = Dependent
+
+        class Root(Dependent[Any]):
+            """A type asked for from outside: new each time; what it depends on is shared in the scope."""
+
+            def get_default_marker(self) -> Marker:
+                return Marker(scope=self.scope, use_cache=True)
+
+        self._root = Root
         self._executor = AsyncExecutor()
         self._wiring_error = exceptions.DependencyInjectionException
         self._solved: dict[Any, tuple[tuple[Any, ...], di.SolvedDependent[Any]]] = {}
@@ -74,8 +81,7 @@ class DIContainer:
         if known is not None and known[0] == binds:
             return known[1]
         try:
-            # Not cached: two events of one request each get a handler of their own.
-            dependent = self._dependent(type_, scope=_SCOPE, use_cache=False)
+            dependent = self._root(type_, scope=_SCOPE, use_cache=False)
             solved = self._container.solve(dependent, scopes=[_SCOPE])
         except self._wiring_error as error:
             raise ResolutionError(f"di cannot build {type_.__qualname__}: {error}") from error
