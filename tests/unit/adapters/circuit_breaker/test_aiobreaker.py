@@ -110,16 +110,21 @@ async def test_a_storage_with_aware_times_works() -> None:
 
     breaker = AioBreakerAdapter(1, 60, storage_factory=lambda name: Aware(CircuitBreakerState.CLOSED))
     await trip(breaker, 1)
-    with pytest.raises(aiobreaker.CircuitBreakerError):
+    with pytest.raises(aiobreaker.CircuitBreakerError) as rejected:
         await breaker.call("x", succeed)
+    assert timedelta(seconds=50) < rejected.value.time_remaining <= timedelta(seconds=60)
 
 
-async def test_a_storage_that_lost_the_time_of_opening_lets_a_probe_through() -> None:
+async def test_a_storage_that_lost_the_time_of_opening_lets_a_probe_through(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     storage = memory()
     breaker = AioBreakerAdapter(1, 60, storage_factory=lambda name: storage)
     await trip(breaker, 1)
     storage._opened_at = None
     assert await breaker.call("x", succeed) == "ok"
+    assert storage.state is CircuitBreakerState.CLOSED
+    assert not caplog.records
 
 
 async def test_a_storage_that_cannot_keep_the_time_of_opening_does_not_hide_the_calls_error() -> None:

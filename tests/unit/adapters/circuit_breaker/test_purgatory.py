@@ -65,6 +65,18 @@ async def test_an_outcome_from_before_the_outage_changes_nothing_in_half_open(ou
     assert await rig.rejects("x"), "the late outcome had closed the circuit"
 
 
+async def test_what_the_library_keeps_of_rejections_does_not_grow() -> None:
+    work = AsyncInMemoryUnitOfWork()
+    breaker = PurgatoryAdapter(1, uow=work)
+    with pytest.raises(ConnectionError):
+        await breaker.call("x", fail)
+    for _ in range(3):
+        with pytest.raises(OpenedState):
+            await breaker.call("x", succeed)
+    contexts: Any = work.contexts
+    assert contexts.breakers["x"]._state.__traceback__ is None
+
+
 async def test_the_unit_of_work_is_initialized_before_its_first_use() -> None:
     class Work(AsyncInMemoryUnitOfWork):
         initialized = 0

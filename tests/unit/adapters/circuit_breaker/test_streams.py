@@ -71,6 +71,8 @@ async def test_items_arrive_and_a_completed_stream_is_a_success(rig: Rig) -> Non
     await rig.trip("x")
     rig.pass_open_time()
     assert await drain(rig.breaker.guard("x", Stream(3).handle)(first=7)) == [7, 8, 9]
+    with pytest.raises(ConnectionError):  # closed by now: one failure does not open it
+        await drain(rig.breaker.guard("x", Stream(0, ConnectionError()).handle)())
     assert not await rig.rejects("x")
 
 
