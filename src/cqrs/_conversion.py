@@ -321,8 +321,12 @@ def _has_fields(target: Any, value: Any) -> bool:
     return keys <= known and all(name in keys or names[name] in keys for name in required)
 
 
-def _read_uuid(kind: type[Any], value: Any) -> Any:
-    return value if isinstance(value, kind) else kind(value)
+def _read_text(kind: type[Any], value: Any) -> Any:
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, str):
+        raise TypeError("expected text")
+    return kind(value)
 
 
 def _read_decimal(kind: type[Any], value: Any) -> Any:
@@ -343,14 +347,14 @@ def _read_bytes(kind: type[Any], value: Any) -> Any:
 
 
 _SCALARS: tuple[tuple[type[Any], Callable[[type[Any], Any], Any]], ...] = (
-    (uuid.UUID, _read_uuid),
+    (uuid.UUID, _read_text),
     (decimal.Decimal, _read_decimal),
     (datetime.date, _read_iso),  # datetime too
     (datetime.time, _read_iso),
     (datetime.timedelta, _read_timedelta),
     (bytes, _read_bytes),
     (bytearray, _read_bytes),
-    (pathlib.PurePath, _read_uuid),
+    (pathlib.PurePath, _read_text),
 )
 
 
