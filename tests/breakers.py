@@ -42,6 +42,7 @@ class Rig:
     Attributes:
         pass_open_time: makes every open circuit ready for a probe.
         own_error_when_opening: the call that opens the circuit raises its own error; else the breaker's.
+        keeps_last_failure: the library holds on to the latest error of a circuit, frames and all.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Rig:
     pass_open_time: Callable[[], None]
     threshold: int = THRESHOLD
     own_error_when_opening: bool = True
+    keeps_last_failure: bool = False
 
     async def trip(self, identifier: type[Any] | str) -> None:
         """Open the circuit of ``identifier``."""
@@ -179,7 +181,9 @@ def interlock_rig() -> Rig:
     def pass_open_time() -> None:
         clock.now += 61
 
-    return Rig("interlock", InterlockAdapter(config, EXCLUDE, clock=clock), pass_open_time)
+    return Rig(
+        "interlock", InterlockAdapter(config, EXCLUDE, clock=clock), pass_open_time, keeps_last_failure=True
+    )
 
 
 class BreakerOpen(Exception):
@@ -226,3 +230,35 @@ def minimal_rig() -> Rig:
 
 def no_breaker() -> Rig:
     return Rig("none", None, lambda: None)
+
+
+def native_rig(name: str, policy: Any) -> Rig:
+    from cqrs.circuit_breaker import CircuitBreakers
+    from cqrs.testing import FakeClock
+
+    clock = FakeClock()
+    return Rig(name, CircuitBreakers(policy, clock=clock), lambda: clock.advance(61))
+
+
+def _is_business_error(error: Exception) -> bool:
+    return isinstance(error, ExcludedByType) or is_excluded(error)
+
+
+def native_window_rig() -> Rig:
+    from cqrs.circuit_breaker import CircuitBreakerPolicy
+
+    policy = CircuitBreakerPolicy(
+        minimum_number_of_calls=THRESHOLD,
+        wait_duration_in_open=60.0,
+        permitted_calls_in_half_open=1,
+        recovery_ramp=None,
+        ignore=_is_business_error,
+    )
+    return native_rig("native-window", policy)
+
+
+def native_consecutive_rig() -> Rig:
+    from cqrs.circuit_breaker import CircuitBreakerPolicy
+
+    policy = CircuitBreakerPolicy.consecutive(THRESHOLD, 60.0, ignore=_is_business_error)
+    return native_rig("native-consecutive", policy)

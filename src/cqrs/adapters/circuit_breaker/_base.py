@@ -171,6 +171,7 @@ class LibraryBreaker(ABC):
             logger.exception("the outcome of a successful call could not be recorded")
 
     async def _record_failure(self, permit: Permit, error: Exception) -> None:
+        traceback = error.__traceback__
         try:
             if self._exclusions.cover(error):
                 await permit.succeed()
@@ -182,6 +183,9 @@ class LibraryBreaker(ABC):
             if self.is_circuit_breaker_error(outcome):
                 raise
             logger.exception("the outcome of a failed call could not be recorded")
+        finally:
+            # The library raised it once more: its frames say nothing about it, and refer back to it.
+            error.__traceback__ = traceback
 
 
 class _Unguarded:

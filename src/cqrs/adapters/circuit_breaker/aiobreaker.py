@@ -9,7 +9,7 @@ from typing import Any
 from cqrs.adapters.circuit_breaker._base import LibraryBreaker, Permit, require
 from cqrs.adapters.circuit_breaker._exclusions import Exclusion
 from cqrs.adapters.circuit_breaker._split import SplitCall, ThreadedSplitCall
-from cqrs.exceptions import PolicyError
+from cqrs.circuit_breaker import validation
 
 
 class AioBreakerAdapter(LibraryBreaker):
@@ -63,21 +63,12 @@ class AioBreakerAdapter(LibraryBreaker):
         storage_factory: Callable[[str], Any] | None = None,
     ) -> None:
         super().__init__(exclude)
-        if isinstance(fail_max, bool) or fail_max < 1:
-            raise PolicyError("fail_max", fail_max, "a whole number of at least 1")
-        timeout = (
-            timeout_duration
-            if isinstance(timeout_duration, timedelta)
-            else timedelta(seconds=timeout_duration)
-        )
-        if timeout <= timedelta(0):
-            raise PolicyError("timeout_duration", timeout_duration, "more than 0 seconds")
+        self._fail_max = validation.count("fail_max", fail_max)
+        self._timeout = timedelta(seconds=validation.seconds("timeout_duration", timeout_duration))
         if storage_factory is not None and not callable(storage_factory):
             raise TypeError(
                 f"storage_factory must be callable with the circuit's name, not {storage_factory!r}"
             )
-        self._fail_max = fail_max
-        self._timeout = timeout
         self._storage_factory = storage_factory
         self._library: Any = require(
             "cqrs.adapters.circuit_breaker._aiobreaker_circuit",

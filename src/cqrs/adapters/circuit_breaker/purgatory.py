@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cqrs.adapters.circuit_breaker._base import LibraryBreaker, Permit, require
 from cqrs.adapters.circuit_breaker._exclusions import Exclusion
-from cqrs.exceptions import PolicyError
+from cqrs.circuit_breaker import validation
 
 if TYPE_CHECKING:
     from purgatory import AsyncAbstractUnitOfWork
@@ -43,10 +43,8 @@ class PurgatoryAdapter(LibraryBreaker):
         uow: AsyncAbstractUnitOfWork | None = None,
     ) -> None:
         super().__init__(exclude)
-        if isinstance(threshold, bool) or threshold < 1:
-            raise PolicyError("threshold", threshold, "a whole number of at least 1")
-        if ttl <= 0:
-            raise PolicyError("ttl", ttl, "more than 0 seconds")
+        validation.count("threshold", threshold)
+        ttl = validation.seconds("ttl", ttl)
         library = require("purgatory", adapter="PurgatoryAdapter", extra="purgatory")
         model = require("purgatory.domain.model", adapter="PurgatoryAdapter", extra="purgatory")
         self._rejection: Any = model.OpenedState

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
+import weakref
 from typing import Any
 
 import pytest
@@ -45,6 +47,36 @@ async def test_below_the_threshold_the_calls_own_error_is_raised_unchanged(rig: 
     with pytest.raises(ConnectionError) as caught:
         await rig.breaker.call("x", fail_with_it)
     assert caught.value is error
+
+
+async def test_the_librarys_frames_are_not_in_the_traceback_of_the_calls_error(rig: Rig) -> None:
+    with pytest.raises(ConnectionError) as caught:
+        await rig.breaker.call("x", fail)
+    places = {entry.path.name for entry in caught.traceback if hasattr(entry.path, "name")}
+    assert places == {"test_base.py", "_base.py"}
+
+
+async def test_failures_leave_no_garbage_cycles(rig: Rig) -> None:
+    class Marked(Exception):
+        pass
+
+    async def fail_marked() -> None:
+        raise Marked
+
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(rig.threshold - 1):
+            try:
+                await rig.breaker.call("x", fail_marked)
+            except Marked as error:
+                seen = weakref.ref(error)
+        if not rig.keeps_last_failure:
+            async with asyncio.timeout(30):
+                while seen() is not None:  # a worker thread may take a moment to let go of it
+                    await asyncio.sleep(0.001)
+    finally:
+        gc.enable()
 
 
 async def test_the_call_that_opens_the_circuit(rig: Rig) -> None:
