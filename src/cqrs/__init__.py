@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cqrs.circuit_breaker.errors import CircuitOpenError as CircuitOpenError
     from cqrs.circuit_breaker.protocol import ICircuitBreaker as ICircuitBreaker
     from cqrs.container.protocol import Container as Container
+    from cqrs.dispatcher.answers import current_fallback as current_fallback
+    from cqrs.dispatcher.models import FallbackAnswer as FallbackAnswer
     from cqrs.events.event import DCDomainEvent as DCDomainEvent
     from cqrs.events.event import DCEvent as DCEvent
     from cqrs.events.event import DCNotificationEvent as DCNotificationEvent
@@ -26,13 +28,25 @@ if TYPE_CHECKING:
     from cqrs.events.event import PydanticDomainEvent as PydanticDomainEvent
     from cqrs.events.event import PydanticEvent as PydanticEvent
     from cqrs.events.event import PydanticNotificationEvent as PydanticNotificationEvent
+    from cqrs.events.event_emitter import EventEmitter as EventEmitter
+    from cqrs.events.event_handler import EventHandler as EventHandler
+    from cqrs.events.fallback import EventHandlerFallback as EventHandlerFallback
+    from cqrs.events.map import EventMap as EventMap
     from cqrs.exceptions import CqrsError as CqrsError
+    from cqrs.mediator import EventMediator as EventMediator
+    from cqrs.mediator import RequestMediator as RequestMediator
+    from cqrs.mediator import StreamingRequestMediator as StreamingRequestMediator
     from cqrs.message_brokers.protocol import Message as Message
     from cqrs.message_brokers.protocol import MessageBroker as MessageBroker
+    from cqrs.requests.cor_request_handler import CORRequestHandler as CORRequestHandler
+    from cqrs.requests.fallback import RequestHandlerFallback as RequestHandlerFallback
+    from cqrs.requests.map import RequestMap as RequestMap
     from cqrs.requests.request import DCRequest as DCRequest
     from cqrs.requests.request import IRequest as IRequest
     from cqrs.requests.request import PydanticRequest as PydanticRequest
     from cqrs.requests.request import Request as Request
+    from cqrs.requests.request_handler import RequestHandler as RequestHandler
+    from cqrs.requests.request_handler import StreamingRequestHandler as StreamingRequestHandler
     from cqrs.response import DCResponse as DCResponse
     from cqrs.response import IResponse as IResponse
     from cqrs.response import PydanticResponse as PydanticResponse
@@ -40,6 +54,7 @@ if TYPE_CHECKING:
     from cqrs.types import Returns as Returns
 
 _EXPORTS = {
+    "CORRequestHandler": "cqrs.requests.cor_request_handler",
     "CircuitOpenError": "cqrs.circuit_breaker.errors",
     "Container": "cqrs.container.protocol",
     "CqrsError": "cqrs.exceptions",
@@ -50,6 +65,12 @@ _EXPORTS = {
     "DCResponse": "cqrs.response",
     "DomainEvent": "cqrs.events.event",
     "Event": "cqrs.events.event",
+    "EventEmitter": "cqrs.events.event_emitter",
+    "EventHandler": "cqrs.events.event_handler",
+    "EventHandlerFallback": "cqrs.events.fallback",
+    "EventMap": "cqrs.events.map",
+    "EventMediator": "cqrs.mediator",
+    "FallbackAnswer": "cqrs.dispatcher.models",
     "ICircuitBreaker": "cqrs.circuit_breaker.protocol",
     "IDomainEvent": "cqrs.events.event",
     "IEvent": "cqrs.events.event",
@@ -65,8 +86,15 @@ _EXPORTS = {
     "PydanticRequest": "cqrs.requests.request",
     "PydanticResponse": "cqrs.response",
     "Request": "cqrs.requests.request",
+    "RequestHandler": "cqrs.requests.request_handler",
+    "RequestHandlerFallback": "cqrs.requests.fallback",
+    "RequestMap": "cqrs.requests.map",
+    "RequestMediator": "cqrs.mediator",
     "Response": "cqrs.response",
     "Returns": "cqrs.types",
+    "StreamingRequestHandler": "cqrs.requests.request_handler",
+    "StreamingRequestMediator": "cqrs.mediator",
+    "current_fallback": "cqrs.dispatcher.answers",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]

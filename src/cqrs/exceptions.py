@@ -4,11 +4,14 @@
 
     CqrsError
     ├── ConfigurationError              something was declared wrongly; fix the code
+    │   ├── ConfigurationTypeError      an argument is of the wrong kind (also a TypeError)
     │   ├── PolicyError                 a circuit breaker policy field (also a ValueError)
-    │   ├── RequestHandlerTypeError     a handler is not what its message needs (also a TypeError)
+    │   ├── HandlerTypeError            a handler, map or fallback has the wrong type (also a TypeError)
+    │   │   └── RequestHandlerTypeError a handler is not of the kind that its request needs
     │   └── ResolutionError             the container has no way to build a type
     ├── RequestHandlerDoesNotExist      nothing is bound to the request's type (also a LookupError)
     ├── EventCycleError                 follow-up events nest deeper than the limit
+    ├── EventHandlingErrors             all errors of event handlers, collected (also an ExceptionGroup)
     └── CircuitOpenError                a circuit breaker did not let the call through
                                         (defined in ``cqrs.circuit_breaker.errors``)
 
@@ -17,6 +20,8 @@ An error of the user's own code crosses the library unchanged.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class CqrsError(Exception):
     """Base of all errors of this library."""
@@ -24,6 +29,10 @@ class CqrsError(Exception):
 
 class ConfigurationError(CqrsError):
     """Something was declared wrongly; no retry and no fallback can help."""
+
+
+class ConfigurationTypeError(ConfigurationError, TypeError):
+    """An argument is of the wrong kind."""
 
 
 class PolicyError(ConfigurationError, ValueError):
@@ -45,8 +54,12 @@ class PolicyError(ConfigurationError, ValueError):
         return f"{self.field}={self.value!r} is not allowed: it must be {self.legal}"
 
 
-class RequestHandlerTypeError(ConfigurationError, TypeError):
-    """A handler is not of the kind that its message needs."""
+class HandlerTypeError(ConfigurationError, TypeError):
+    """A handler, a map of handlers or a fallback is not of the type that its place needs."""
+
+
+class RequestHandlerTypeError(HandlerTypeError):
+    """A handler is not of the kind that its request needs."""
 
 
 class ResolutionError(ConfigurationError):
@@ -58,4 +71,31 @@ class RequestHandlerDoesNotExist(CqrsError, LookupError):
 
 
 class EventCycleError(CqrsError):
-    """Follow-up events led to follow-up events beyond the depth limit."""
+    """Follow-up events led to follow-up events beyond the depth limit.
+
+    Attributes:
+        path: the event types from the first event to the one that was refused.
+        limit: the depth limit.
+    """
+
+    def __init__(self, path: tuple[type, ...], limit: int) -> None:
+        super().__init__(path, limit)
+        self.path = path
+        self.limit = limit
+
+    def __str__(self) -> str:
+        last = self.path[-1]
+        earlier = len(self.path) - 2
+        while earlier >= 0 and self.path[earlier] is not last:
+            earlier -= 1
+        cycle = self.path[earlier:] if earlier >= 0 else self.path
+        names = " -> ".join(event_type.__qualname__ for event_type in cycle)
+        return f"follow-up events nest deeper than {self.limit}: {names}; break the cycle, or raise the limit"
+
+
+class EventHandlingErrors(ExceptionGroup[Exception], CqrsError):
+    """What event handlers raised while ``event_errors="collect"`` let all of them run."""
+
+    def derive(self, excs: Sequence[Exception], /) -> EventHandlingErrors:
+        """Return a group of the same class (for ``split`` and ``subgroup``)."""
+        return EventHandlingErrors(self.message, excs)

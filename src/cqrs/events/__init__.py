@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from cqrs.events.event import PydanticDomainEvent as PydanticDomainEvent
     from cqrs.events.event import PydanticEvent as PydanticEvent
     from cqrs.events.event import PydanticNotificationEvent as PydanticNotificationEvent
+    from cqrs.events.event_emitter import EventEmitter as EventEmitter
+    from cqrs.events.event_handler import EventHandler as EventHandler
+    from cqrs.events.event_processor import EventProcessor as EventProcessor
+    from cqrs.events.fallback import EventHandlerFallback as EventHandlerFallback
+    from cqrs.events.map import EventMap as EventMap
 
 _EXPORTS = {
     "DCDomainEvent": "cqrs.events.event",
@@ -26,6 +31,11 @@ _EXPORTS = {
     "DCNotificationEvent": "cqrs.events.event",
     "DomainEvent": "cqrs.events.event",
     "Event": "cqrs.events.event",
+    "EventEmitter": "cqrs.events.event_emitter",
+    "EventHandler": "cqrs.events.event_handler",
+    "EventHandlerFallback": "cqrs.events.fallback",
+    "EventMap": "cqrs.events.map",
+    "EventProcessor": "cqrs.events.event_processor",
     "IDomainEvent": "cqrs.events.event",
     "IEvent": "cqrs.events.event",
     "INotificationEvent": "cqrs.events.event",

@@ -1,0 +1,68 @@
+"""How it becomes visible that a fallback answered: a context variable for code, a log record for people."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+
+from cqrs.dispatcher.models import FallbackAnswer, FallbackReason
+
+_logger = logging.getLogger(__name__)
+
+_answer: contextvars.ContextVar[FallbackAnswer | None] = contextvars.ContextVar("cqrs_fallback", default=None)
+
+announced = _answer.get
+"""Return what ``announce`` said last in this context."""
+
+announce = _answer.set
+"""Make ``current_fallback`` return this in the current context."""
+
+
+def current_fallback() -> FallbackAnswer | None:
+    """Return the fallback that answered the latest request of this task; ``None`` when the primary did.
+
+    After ``await mediator.send(request)`` it speaks of that request, in a middleware after
+    ``await handle(request)`` too, and between two items of a stream of the latest of them. The next request
+    starts anew.
+    """
+    return _answer.get()
+
+
+def describe(
+    message: object,
+    primary: type,
+    handler: type,
+    position: int,
+    reason: FallbackReason,
+    error: Exception,
+) -> FallbackAnswer:
+    """Return the answer of ``handler`` as data, and log it as one warning."""
+    try:
+        text = str(error)
+    except Exception as unprintable:
+        text = f"<text of the error cannot be had: {type(unprintable).__name__}>"
+    answer = FallbackAnswer(type(message), primary, handler, position, reason, type(error), text)
+    if _logger.isEnabledFor(logging.WARNING):
+        _log(answer, error)
+    return answer
+
+
+def _log(answer: FallbackAnswer, error: Exception) -> None:
+    _logger.warning(
+        "fallback %s answered %s in place of %s (%s: %s)",
+        answer.handler.__qualname__,
+        answer.message_type.__qualname__,
+        answer.primary.__qualname__,
+        answer.reason,
+        answer.error_type.__qualname__,
+        # The text of an error may hold data of the request: it is for those who ask for details.
+        exc_info=error if _logger.isEnabledFor(logging.DEBUG) else None,
+        extra={
+            "message_type": answer.message_type.__qualname__,
+            "primary_handler": answer.primary.__qualname__,
+            "fallback_handler": answer.handler.__qualname__,
+            "fallback_position": answer.position,
+            "fallback_reason": answer.reason,
+            "error_type": answer.error_type.__qualname__,
+        },
+    )

@@ -1,0 +1,58 @@
+"""The dictionary behind ``RequestMap`` and ``EventMap``: bindings are added, never replaced or removed."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn, Self, TypeVar
+
+ValueT = TypeVar("ValueT")
+
+
+class BindingMap(dict[type[Any], ValueT]):
+    """A dictionary from message types to what handles them, in which every way to write is ``bind``.
+
+    Raises:
+        KeyError: a binding would replace another one.
+        TypeError: a binding would be removed, or is refused by ``bind``.
+    """
+
+    def __init__(self, bindings: Mapping[type[Any], Any] | Iterable[tuple[type[Any], Any]] = ()) -> None:
+        super().__init__()
+        self.update(bindings)
+
+    @abc.abstractmethod
+    def bind(self, message_type: type[Any], handler: Any) -> Any:
+        """Add a binding."""
+        raise NotImplementedError
+
+    def _set(self, message_type: type[Any], value: ValueT) -> None:
+        super().__setitem__(message_type, value)
+
+    def __setitem__(self, message_type: type[Any], handler: Any) -> None:
+        self.bind(message_type, handler)
+
+    def setdefault(self, message_type: type[Any], handler: Any = None) -> ValueT:  # type: ignore[override]  # what is bound may differ from what is stored
+        """Return what is bound to ``message_type``; bind ``handler`` first if nothing is."""
+        if message_type not in self:
+            self[message_type] = handler
+        return self[message_type]
+
+    def update(self, bindings: Any = (), /) -> None:  # type: ignore[override]  # names are no types: no keywords
+        """Bind each item of a mapping or of pairs."""
+        pairs = bindings.items() if isinstance(bindings, Mapping) else bindings
+        for message_type, handler in pairs:
+            self[message_type] = handler
+
+    def __ior__(self, bindings: Any) -> Self:  # type: ignore[override, misc]  # accepts what ``update`` accepts
+        self.update(bindings)
+        return self
+
+    def copy(self) -> Self:
+        """Return another map with the same bindings."""
+        return type(self)(self)
+
+    def _refuse_removal(self, *_: object) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} has no deletion: what was bound stays bound")
+
+    __delitem__ = pop = popitem = clear = _refuse_removal  # type: ignore[assignment]  # all refused

@@ -1,0 +1,68 @@
+"""Which message type a handler class declares, and whether it fits the type that it is bound to."""
+
+from __future__ import annotations
+
+import types
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from cqrs.exceptions import HandlerTypeError
+from cqrs.generic_utils import get_generic_args_for_origin
+
+
+def type_name(subject: Any) -> str:
+    """Return how errors call a class or an annotation."""
+    return subject.__qualname__ if isinstance(subject, type) else str(subject)
+
+
+def is_concrete(annotation: Any) -> bool:
+    """Tell whether no type variable is left in ``annotation``."""
+    return not isinstance(annotation, TypeVar) and not getattr(annotation, "__parameters__", ())
+
+
+def declared_types(handler: type[Any], origin: type[Any], count: int) -> tuple[Any, ...] | None:
+    """Return the types that ``handler`` gives to its base ``origin``; ``None`` unless all are concrete."""
+    arguments = get_generic_args_for_origin(handler, (origin,), count)
+    if arguments is None or not all(is_concrete(argument) for argument in arguments[:count]):
+        return None
+    return tuple(arguments[:count])
+
+
+def check_message_type(kind: str, message_type: Any) -> None:
+    """Refuse what is not a class, and classes that no message can be an instance of.
+
+    Raises:
+        HandlerTypeError: ``message_type`` cannot be dispatched by type.
+    """
+    if not isinstance(message_type, type):
+        raise HandlerTypeError(f"the {kind} to bind must be a class, not {message_type!r}")
+    if hasattr(message_type, "__required_keys__") and issubclass(message_type, dict):
+        raise HandlerTypeError(
+            f"{type_name(message_type)} is a TypedDict: its instances are plain dictionaries, which cannot "
+            f"be told apart by type; make the {kind} a class that holds it"
+        )
+
+
+def check_handler_fits(kind: str, message_type: type[Any], handler: type[Any], origin: type[Any]) -> None:
+    """Refuse a handler that declares another message type than the one it is bound to.
+
+    A handler declared for a base class of ``message_type`` fits, and so does one that declares nothing.
+
+    Raises:
+        HandlerTypeError: the declared type does not cover ``message_type``; both are named.
+    """
+    arguments = get_generic_args_for_origin(handler, (origin,))
+    if arguments is not None and not _covers(arguments[0], message_type):
+        raise HandlerTypeError(
+            f"{type_name(handler)} handles {type_name(arguments[0])} and cannot be bound to the {kind} "
+            f"{type_name(message_type)}"
+        )
+
+
+def _covers(declared: Any, message_type: type[Any]) -> bool:
+    if get_origin(declared) in (Union, types.UnionType):
+        return any(_covers(member, message_type) for member in get_args(declared))
+    if declared is message_type or not is_concrete(declared):
+        return True
+    declared = get_origin(declared) or declared
+    # An annotation that is not a class (``Any``, a string that is defined nowhere) decides nothing.
+    return not isinstance(declared, type) or issubclass(message_type, declared)

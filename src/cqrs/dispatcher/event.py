@@ -1,0 +1,192 @@
+"""Dispatching events to their handlers, in the order in which they were bound."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from cqrs.container.protocol import Resolver
+from cqrs.dispatcher.answers import announce, announced
+from cqrs.dispatcher.binding_map import BindingMap
+from cqrs.dispatcher.collecting import check_chain, through_middlewares
+from cqrs.dispatcher.declarations import type_name
+from cqrs.dispatcher.fallback_pair import FallbackPair
+from cqrs.dispatcher.guarded import Step, compile_attempts, guarded_step
+from cqrs.dispatcher.models import EventDispatchResult, FallbackAnswer, Outcome
+from cqrs.dispatcher.recorded import discard_events, take_events
+from cqrs.dispatcher.request import check_map
+from cqrs.dispatcher.scope import DispatchScope, check_container
+from cqrs.middlewares.base import MiddlewareChain
+
+_logger = logging.getLogger(__name__)
+
+
+class _Reaction(NamedTuple):
+    """One binding of an event type, ready to run."""
+
+    create: Callable[[], Any] | None
+    """Builds the handler when there is nothing to guard; else the step runs."""
+    records_events: bool
+    step: Step
+    handler: type[Any]
+
+
+class EventFailure(NamedTuple):
+    """An error of one handler of an event, kept while the others go on."""
+
+    event: object
+    handler: type[Any]
+    error: Exception
+
+
+class EventPlan:
+    """All handlers of one event type."""
+
+    __slots__ = ("bound", "needs_scope", "reactions")
+
+    def __init__(self, container: Resolver, bindings: Sequence[type[Any] | FallbackPair]) -> None:
+        self.bound = len(bindings)
+        self.needs_scope = False
+        reactions: list[_Reaction] = []
+        for binding in bindings:
+            attempts = compile_attempts(container, binding)
+            primary = attempts[0]
+            self.needs_scope |= any(attempt.needs_scope for attempt in attempts)
+            reactions.append(
+                _Reaction(
+                    None if isinstance(binding, FallbackPair) else primary.create,
+                    primary.records_events,
+                    guarded_step(attempts),
+                    primary.handler,
+                )
+            )
+        self.reactions = tuple(reactions)
+
+    async def handle(
+        self,
+        event: object,
+        scope: DispatchScope | None,
+        follow_ups: list[object],
+        *,
+        fallbacks: list[FallbackAnswer] | None = None,
+        failures: list[EventFailure] | None = None,
+    ) -> None:
+        """Run all handlers in turn and append what they recorded to ``follow_ups``.
+
+        An error ends it, or, with ``failures``, is kept there while the handlers after it run.
+        """
+        for create, records_events, step, handler_type in self.reactions:
+            try:
+                if create is None:
+                    result = await step(event, scope)
+                    if type(result) is Outcome:
+                        follow_ups += result.events
+                        if fallbacks is not None:
+                            fallbacks += result.fallbacks
+                    continue
+                handler = create()
+                if not records_events:
+                    await handler.handle(event)
+                    continue
+                try:
+                    await handler.handle(event)
+                except BaseException:
+                    discard_events([handler])
+                    raise
+                follow_ups += take_events(handler)
+            except Exception as error:
+                if failures is None:
+                    raise
+                failures.append(EventFailure(event, handler_type, error))
+
+
+class EventPlans:
+    """The plans of all event types of a map; a handler that is bound later is noticed."""
+
+    def __init__(self, event_map: BindingMap[Any], container: Resolver) -> None:
+        check_map("event_map", event_map)
+        check_container(container)
+        self._event_map = event_map
+        self._plans: dict[type[Any], EventPlan] = {}
+        self.container = container
+
+    def of(self, event_type: type[Any]) -> EventPlan | None:
+        """Return the plan of an event type; ``None`` when nothing is bound to it.
+
+        Raises:
+            ResolutionError: the container cannot build a handler.
+        """
+        bindings = self._event_map.get(event_type)
+        if not bindings:
+            return None
+        plan = self._plans.get(event_type)
+        if plan is None or plan.bound != len(bindings):
+            plan = self._plans[event_type] = EventPlan(self.container, bindings)
+        return plan
+
+
+class EventDispatcher:
+    """Hands events that came from outside to all handlers bound to their type.
+
+    Args:
+        event_map: binds event types to handlers; bindings may be added later.
+        container: builds the handlers.
+        middleware_chain: runs once around all handlers of an event.
+    """
+
+    def __init__(
+        self,
+        event_map: BindingMap[Any],
+        container: Resolver,
+        middleware_chain: MiddlewareChain | None = None,
+    ) -> None:
+        self._plans = EventPlans(event_map, container)
+        self._container = container
+        self._chain = check_chain(middleware_chain)
+        self._compose()
+        if self._chain is not None:
+            self._chain.on_change(self._compose)
+
+    async def dispatch(self, event: Any) -> EventDispatchResult:
+        """Run the handlers of ``event`` in the order in which they were bound, and return their follow-ups.
+
+        An event that nothing is bound to is logged as a warning.
+
+        Raises:
+            ResolutionError: the container cannot build a handler.
+            Exception: what a handler raised and no fallback took; the handlers after it do not run.
+        """
+        async with DispatchScope(self._container) as scope:
+            return await self.dispatch_in(event, scope)
+
+    async def dispatch_in(self, event: Any, scope: DispatchScope) -> EventDispatchResult:
+        """Do what ``dispatch`` does in an open scope."""
+        if announced() is not None:
+            announce(None)
+        plan = self._plans.of(type(event))
+        if plan is None:
+            _logger.warning(
+                "no handler is bound to event type %s",
+                type_name(type(event)),
+                extra={"event_type": type_name(type(event))},
+            )
+            return EventDispatchResult()
+        result = await self._step(event, scope)
+        if type(result) is not Outcome:
+            return EventDispatchResult(handled=plan.bound)
+        if result.fallbacks:
+            announce(result.fallbacks[-1])
+        return EventDispatchResult(result.events, result.fallbacks, plan.bound)
+
+    async def _handle(self, event: Any, scope: Any) -> Any:
+        plan = self._plans.of(type(event))
+        follow_ups: list[object] = []
+        fallbacks: list[FallbackAnswer] = []
+        if plan is not None:
+            await plan.handle(event, scope, follow_ups, fallbacks=fallbacks)
+        return Outcome(None, tuple(follow_ups), tuple(fallbacks)) if follow_ups or fallbacks else None
+
+    def _compose(self) -> None:
+        chained = self._chain is not None and self._chain.middlewares
+        self._step: Step = through_middlewares(self._chain, self._handle) if chained else self._handle

@@ -1,0 +1,48 @@
+"""What the dispatchers know about handlers: they may record events, and some stream or form chains."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+
+class RecordsEvents:
+    """Base of everything that may record events while it handles a message."""
+
+    @property
+    def events(self) -> Sequence[object]:
+        """The events recorded so far, oldest first; none unless a subclass overrides this.
+
+        They are read once, after the handler has succeeded. A handler that serves more than one message (a
+        singleton of its container) need not forget them: what was delivered once is not delivered again.
+        """
+        return ()
+
+
+class HandlesRequests(RecordsEvents):
+    """Marks handler classes with ``async handle(request)`` that returns the response."""
+
+
+class HandlesStreams(RecordsEvents):
+    """Marks handler classes whose ``handle(request)`` is an async generator of responses."""
+
+    def clear_events(self) -> None:
+        """Forget the recorded events; called once per item, after its events were read."""
+
+
+class ChainLink(RecordsEvents):
+    """Marks handler classes that pass a request on to the next of their chain."""
+
+    def set_next(self, handler: Any) -> Any:
+        """Remember which handler ``next`` passes requests to, and return it."""
+        raise NotImplementedError
+
+
+class HandlesEvents(RecordsEvents):
+    """Marks handler classes with ``async handle(event)`` whose events are follow-ups."""
+
+
+def overrides_events(handler: type[Any]) -> bool:
+    """Tell whether instances of ``handler`` may ever record an event."""
+    return inspect.getattr_static(handler, "events", None) is not vars(RecordsEvents)["events"]

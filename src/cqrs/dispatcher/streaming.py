@@ -1,0 +1,181 @@
+"""Dispatching requests to streaming handlers: one compiled plan per request type."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any, TypeAlias
+
+from cqrs.container.protocol import Resolver
+from cqrs.container.scoping import plain_factory
+from cqrs.dispatcher.answers import announce, announced
+from cqrs.dispatcher.binding_map import BindingMap
+from cqrs.dispatcher.collecting import check_chain
+from cqrs.dispatcher.driven import close, driven
+from cqrs.dispatcher.guarded_stream import StreamRecord, StreamStep, clears_events, guarded_stream
+from cqrs.dispatcher.handlers import HandlesRequests, overrides_events
+from cqrs.dispatcher.models import RequestDispatchResult
+from cqrs.dispatcher.plans import Plans
+from cqrs.dispatcher.request import Deliver, bound_to, check_map, refuse_kind
+from cqrs.dispatcher.scope import DispatchScope, check_container
+from cqrs.exceptions import RequestHandlerTypeError
+from cqrs.middlewares.base import MiddlewareChain, StreamHandle
+
+OpenStream: TypeAlias = Callable[[Any], AsyncIterator[Any]]
+"""``open_stream(request)``: the items, each after its events were delivered."""
+
+
+class StreamingRequestDispatcher:
+    """Finds the streaming handler of a request and runs it as one guarded step.
+
+    Args:
+        request_map: binds request types to handlers; bindings may be added later.
+        container: builds the handlers.
+        middleware_chain: runs once around each stream.
+    """
+
+    def __init__(
+        self,
+        request_map: BindingMap[Any],
+        container: Resolver,
+        middleware_chain: MiddlewareChain | None = None,
+    ) -> None:
+        check_map("request_map", request_map)
+        check_container(container)
+        self._request_map = request_map
+        self._container = container
+        self._chain = check_chain(middleware_chain)
+        self._steps: Plans[StreamStep] = Plans(lambda request_type: self._step(request_type)[0])
+        if self._chain is not None:
+            self._chain.on_change(self._steps.clear)
+
+    def dispatch(self, request: Any) -> AsyncIterator[RequestDispatchResult]:
+        """Return the stream that answers ``request``: each item with its events, which are not processed.
+
+        What a handler records after its last item belongs to no item: only a mediator processes it.
+
+        Raises:
+            RequestHandlerDoesNotExist: nothing is bound to the type of ``request``.
+            RequestHandlerTypeError: what is bound to it does not stream.
+            ResolutionError: the container cannot build the handler.
+        """
+        return self._dispatch(self._steps[type(request)], request)
+
+    def streams(self, deliver: Deliver) -> Plans[OpenStream]:
+        """Return, by request type, functions that open a stream and give its events to ``deliver``."""
+        plans: Plans[OpenStream] = Plans(lambda request_type: self._compile_stream(request_type, deliver))
+        if self._chain is not None:
+            self._chain.on_change(plans.clear)
+        return plans
+
+    async def _dispatch(self, step: StreamStep, request: Any) -> AsyncGenerator[RequestDispatchResult, None]:
+        record = StreamRecord()
+        announce(None)
+        async with DispatchScope(self._container) as scope:
+            items = step(request, scope, record)
+            try:
+                async for item in items:
+                    if record.fallbacks:
+                        announce(record.fallbacks[-1])
+                    yield RequestDispatchResult(item, record.take_events(), record.fallbacks)
+            finally:
+                await close(items)
+
+    def _step(self, request_type: type[Any]) -> tuple[StreamStep, bool]:
+        binding = self._binding(request_type)
+        step, needs_scope = guarded_stream(self._container, binding)
+        if self._chain is not None and self._chain.middlewares:
+            step = _through_middlewares(self._chain, step)
+        return step, needs_scope
+
+    def _binding(self, request_type: type[Any]) -> Any:
+        binding = bound_to(self._request_map, request_type)
+        if isinstance(binding, list):
+            raise RequestHandlerTypeError(
+                f"the chain bound to {request_type.__qualname__} does not stream: "
+                "ask RequestMediator.send for it"
+            )
+        refuse_kind(
+            request_type, binding, HandlesRequests, "does not stream: ask RequestMediator.send for it"
+        )
+        return binding
+
+    def _compile_stream(self, request_type: type[Any], deliver: Deliver) -> OpenStream:
+        binding = self._binding(request_type)
+        if isinstance(binding, type) and not (self._chain is not None and self._chain.middlewares):
+            create = plain_factory(self._container, binding)
+            if create is binding and not overrides_events(binding) and not clears_events(binding):
+                return _plain_stream(create)
+        step, _ = self._step(request_type)
+        return _step_stream(step, self._container, deliver)
+
+
+def _plain_stream(create: Callable[[], Any]) -> OpenStream:
+    """No breaker, no fallback, no middleware, no scope, no events: the items, and the promise to close."""
+
+    async def stream(request: Any) -> AsyncGenerator[Any, None]:
+        if announced() is not None:
+            announce(None)
+        items = create().handle(request)
+        try:
+            async for item in items:
+                if announced() is not None:
+                    announce(None)
+                yield item
+        finally:
+            await close(items)
+
+    return stream
+
+
+def _step_stream(step: StreamStep, container: Resolver, deliver: Deliver) -> OpenStream:
+    async def stream(request: Any) -> AsyncGenerator[Any, None]:
+        record = StreamRecord()
+        answer = None
+        if announced() is not None:
+            announce(None)
+        async with DispatchScope(container) as scope:
+            items = step(request, scope, record)
+            try:
+                async for item in items:
+                    if record.events:
+                        await deliver(record.take_events(), scope)
+                    if record.fallbacks:
+                        answer = record.fallbacks[-1]
+                    if announced() is not answer:
+                        announce(answer)
+                    yield item
+                if record.events:
+                    await deliver(record.take_events(), scope)
+            finally:
+                await close(items)
+        announce(record.fallbacks[-1] if record.fallbacks else None)
+
+    return stream
+
+
+def _through_middlewares(chain: MiddlewareChain, step: StreamStep) -> StreamStep:
+    """Each middleware in its streaming form; one that has none sees the stream as one long call."""
+
+    def wrapped(message: Any, resolver: Any, record: StreamRecord) -> AsyncIterator[Any]:
+        def handle(request: Any) -> AsyncIterator[Any]:
+            return step(request, resolver, record)
+
+        for middleware in reversed(chain.middlewares):
+            handle = _around(middleware, handle)
+        return handle(message)
+
+    return wrapped
+
+
+def _around(middleware: Any, handle: StreamHandle) -> StreamHandle:
+    stream = (
+        getattr(middleware, "stream", None) if callable(getattr(type(middleware), "stream", None)) else None
+    )
+
+    def call(request: Any) -> AsyncIterator[Any]:
+        if stream is not None:
+            items: AsyncIterator[Any] = stream(request, handle)
+            return items
+        return driven(lambda pump: middleware(request, pump), handle)
+
+    return call

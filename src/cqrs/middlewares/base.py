@@ -1,0 +1,111 @@
+"""Middleware: code around every message of a mediator, once per message."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, TypeAlias, cast
+
+from cqrs.exceptions import HandlerTypeError
+
+Handle: TypeAlias = Callable[[Any], Awaitable[Any]]
+"""What a middleware awaits to pass a message on: ``await handle(request)``."""
+
+StreamHandle: TypeAlias = Callable[[Any], AsyncIterator[Any]]
+"""What the streaming form of a middleware iterates: ``async for item in handle(request)``."""
+
+MiddlewareFunction: TypeAlias = Callable[[Any, Handle], Awaitable[Any]]
+"""Any async callable with the arguments of ``Middleware.__call__`` is a middleware."""
+
+
+class Middleware(abc.ABC):
+    """Wraps the handling of a message: primary, circuit breaker and fallbacks together.
+
+    Its errors reach the caller as they are; they are never a failure of the dependency and never lead to a
+    fallback. A stream is one call that lasts as long as the stream: ``await handle(request)`` returns
+    ``None`` when it has ended. A middleware that has a method ``stream(request, handle)``, an async generator
+    function that iterates ``handle(request)``, is used in that form for streams: it sees each item, and
+    costs less.
+
+    >>> class Count(Middleware):
+    ...     calls = 0
+    ...     async def __call__(self, request, handle):
+    ...         Count.calls += 1
+    ...         return await handle(request)
+    """
+
+    @abc.abstractmethod
+    def __call__(self, request: Any, handle: Handle) -> Awaitable[Any]:
+        """Return the response to ``request``, usually that of ``await handle(request)``."""
+
+
+class MiddlewareChain:
+    """The middlewares of a mediator, outermost first.
+
+    Args:
+        middlewares: instances, or classes that need no arguments.
+    """
+
+    def __init__(self, middlewares: Iterable[MiddlewareFunction | type[Any]] = ()) -> None:
+        self._middlewares: tuple[MiddlewareFunction, ...] = ()
+        self._watchers: list[Callable[[], object]] = []
+        self.set(middlewares)
+
+    @property
+    def middlewares(self) -> tuple[MiddlewareFunction, ...]:
+        """The middlewares, outermost first."""
+        return self._middlewares
+
+    def add(self, middleware: MiddlewareFunction | type[Any]) -> None:
+        """Add an innermost middleware.
+
+        Raises:
+            TypeError: it is not callable, or a class that cannot be made without arguments.
+        """
+        self._replace((*self._middlewares, _instance(middleware)))
+
+    def set(self, middlewares: Iterable[MiddlewareFunction | type[Any]]) -> None:
+        """Replace all middlewares.
+
+        Raises:
+            TypeError: one of them is not callable, or a class that cannot be made without arguments.
+        """
+        self._replace(tuple(_instance(middleware) for middleware in middlewares))
+
+    def wrap(self, handle: Handle) -> Handle:
+        """Return ``handle`` with all middlewares around it."""
+        for middleware in reversed(self._middlewares):
+            handle = _around(middleware, handle)
+        return handle
+
+    def on_change(self, watcher: Callable[[], object]) -> None:
+        """Call ``watcher()`` after each change: what was wrapped before is out of date."""
+        self._watchers.append(watcher)
+
+    def _replace(self, middlewares: tuple[MiddlewareFunction, ...]) -> None:
+        self._middlewares = middlewares
+        for watcher in self._watchers:
+            watcher()
+
+
+def _around(middleware: MiddlewareFunction, handle: Handle) -> Handle:
+    def call(request: Any) -> Awaitable[Any]:
+        return middleware(request, handle)
+
+    return call
+
+
+def _instance(middleware: Any) -> MiddlewareFunction:
+    if isinstance(middleware, type):
+        try:
+            middleware = middleware()
+        except TypeError as error:
+            raise HandlerTypeError(
+                f"middleware class {middleware.__qualname__} cannot be made without arguments ({error}); "
+                "give an instance"
+            ) from error
+    if not callable(middleware):
+        raise HandlerTypeError(
+            f"a middleware must be callable as `await middleware(request, handle)`, not {middleware!r}"
+        )
+    return cast("MiddlewareFunction", middleware)
