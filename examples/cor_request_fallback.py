@@ -57,11 +57,11 @@ class WorstCase(cqrs.CORRequestHandler[EstimateShipping, Shipping]):
 async def main() -> None:
     breakers = CircuitBreakers(CircuitBreakerPolicy.consecutive(threshold=2, ttl=30.0))
     carrier = cqrs.RequestHandlerFallback(CarrierService, CarrierTable, circuit_breaker=breakers)
-    chain = [DomesticRule, carrier, WorstCase]
-    mediator = bootstrap(
-        di_container=BuiltinContainer(),
-        queries_mapper=lambda mapper: mapper.bind(EstimateShipping, chain),
-    )
+
+    def queries(mapper: cqrs.RequestMap) -> None:
+        mapper.bind(EstimateShipping, [DomesticRule, carrier, WorstCase])
+
+    mediator = bootstrap(di_container=BuiltinContainer(), queries_mapper=queries)
     for country in ("IS", "NO", "JP", "NO"):
         asked.clear()
         shipping = await mediator.send(EstimateShipping(country=country))
