@@ -15,7 +15,7 @@ import os
 import types
 import uuid
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Self
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, dataclass_transform
 
 import pydantic
 
@@ -114,7 +114,20 @@ class INotificationEvent(IEvent, Generic[PayloadT]):
         return hash(self.event_id)
 
 
-class Event(pydantic.BaseModel, IEvent, frozen=True):
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+
+    @dataclass_transform(
+        kw_only_default=True, frozen_default=True, field_specifiers=(pydantic.Field, pydantic.PrivateAttr)
+    )
+    class _FrozenByDefault(ModelMetaclass):
+        """Tells type checkers that subclasses are frozen whether or not they say so."""
+
+else:
+    _FrozenByDefault = type(pydantic.BaseModel)
+
+
+class Event(pydantic.BaseModel, IEvent, frozen=True, metaclass=_FrozenByDefault):
     """An event as a frozen pydantic model.
 
     >>> class UserJoined(Event):
