@@ -1,4 +1,4 @@
-"""The public API as text: every public module, name and signature.
+"""The public API as text: every documented import path, its names and their signatures.
 
 ``python3 dev.py api`` rewrites ``api_snapshot.txt``; the diff of that file is the change of the API.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -18,7 +19,35 @@ from types import ModuleType
 SNAPSHOT = Path(__file__).with_name("api_snapshot.txt")
 
 
-def public_modules() -> list[str]:
+# The import paths that applications use. What lies below them may move without notice.
+DOCUMENTED = (
+    "cqrs",
+    "cqrs.adapters.circuit_breaker",
+    "cqrs.circuit_breaker",
+    "cqrs.container",
+    "cqrs.container.protocol",
+    "cqrs.contrib.fastapi",
+    "cqrs.dispatcher",
+    "cqrs.dispatcher.exceptions",
+    "cqrs.events",
+    "cqrs.events.bootstrap",
+    "cqrs.exceptions",
+    "cqrs.generic_utils",
+    "cqrs.mediator",
+    "cqrs.message_brokers",
+    "cqrs.message_brokers.protocol",
+    "cqrs.middlewares",
+    "cqrs.middlewares.base",
+    "cqrs.middlewares.logging",
+    "cqrs.requests",
+    "cqrs.requests.bootstrap",
+    "cqrs.response",
+    "cqrs.testing",
+    "cqrs.types",
+)
+
+
+def all_modules() -> list[str]:
     """Return the names of all modules of the package without a leading underscore in any part."""
     package = importlib.import_module("cqrs")
     names = (module.name for module in pkgutil.walk_packages(package.__path__, "cqrs."))
@@ -60,13 +89,28 @@ def members(cls: type) -> Iterator[str]:
             yield f"        {prefix}{name}{signature(value)}"
 
 
+def _told_elsewhere(value: object, here: str) -> bool:
+    """Tell whether another documented module describes ``value``: its own, else the first that exports it."""
+    if not (inspect.isclass(value) or inspect.isfunction(value)):
+        return False
+    exporters = [name for name in DOCUMENTED if name != "cqrs" and value in _values(name)]
+    teller = value.__module__ if value.__module__ in exporters else next(iter(exporters), here)
+    return teller != here
+
+
+@functools.cache
+def _values(module_name: str) -> list[object]:
+    module = importlib.import_module(module_name)
+    return [getattr(module, name) for name in public_names(module)]
+
+
 def describe(module: ModuleType, name: str) -> Iterator[str]:
     """Yield the lines of one public name."""
     value = getattr(module, name)
     home = getattr(value, "__module__", None)
     if isinstance(value, ModuleType):
         yield f"    module {name}"
-    elif home not in (None, module.__name__) and (inspect.isclass(value) or inspect.isfunction(value)):
+    elif _told_elsewhere(value, module.__name__) or getattr(value, "__name__", name) != name:
         yield f"    {name} = {home}.{value.__qualname__}"
     elif inspect.isclass(value):
         bases = ", ".join(base.__name__ for base in value.__bases__ if base is not object)
@@ -85,7 +129,7 @@ def describe(module: ModuleType, name: str) -> Iterator[str]:
 def snapshot() -> str:
     """Return the whole text."""
     lines: list[str] = []
-    for module_name in public_modules():
+    for module_name in DOCUMENTED:
         module = importlib.import_module(module_name)
         described = [line for name in public_names(module) for line in describe(module, name)]
         if described:

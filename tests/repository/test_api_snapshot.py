@@ -7,7 +7,7 @@ import importlib
 
 import pytest
 
-from tests.repository.api_snapshot import SNAPSHOT, public_modules, public_names, snapshot
+from tests.repository.api_snapshot import DOCUMENTED, SNAPSHOT, all_modules, public_names, snapshot
 
 
 def test_public_api_is_the_recorded_one() -> None:
@@ -20,7 +20,7 @@ def test_public_api_is_the_recorded_one() -> None:
     )
 
 
-@pytest.mark.parametrize("name", public_modules())
+@pytest.mark.parametrize("name", all_modules())
 def test_every_name_in_all_exists_and_is_documented(name: str) -> None:
     module = importlib.import_module(name)
     for public in public_names(module):
@@ -28,3 +28,7 @@ def test_every_name_in_all_exists_and_is_documented(name: str) -> None:
         if isinstance(value, type) or callable(value):
             assert value.__doc__, f"{name}.{public} has no docstring"
     assert module.__doc__, f"{name} has no docstring"
+
+
+def test_every_documented_import_path_exists() -> None:
+    assert sorted(set(DOCUMENTED) - set(all_modules())) == []
