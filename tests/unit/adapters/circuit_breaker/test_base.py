@@ -63,6 +63,7 @@ async def test_failures_leave_no_garbage_cycles(rig: Rig) -> None:
     async def fail_marked() -> None:
         raise Marked
 
+    loop, gone, watch = asyncio.get_running_loop(), asyncio.Event(), list[weakref.ref[Marked]]()
     gc.collect()
     gc.disable()
     try:
@@ -70,11 +71,11 @@ async def test_failures_leave_no_garbage_cycles(rig: Rig) -> None:
             try:
                 await rig.breaker.call("x", fail_marked)
             except Marked as error:
-                seen = weakref.ref(error)
+                gone.clear()
+                watch.append(weakref.ref(error, lambda _: loop.call_soon_threadsafe(gone.set)))
         if not rig.keeps_last_failure:
-            async with asyncio.timeout(30):
-                while seen() is not None:  # a worker thread may take a moment to let go of it
-                    await asyncio.sleep(0.001)
+            async with asyncio.timeout(30):  # a worker thread may take a moment to let go of it
+                await gone.wait()
     finally:
         gc.enable()
 
