@@ -1,0 +1,5 @@
+"""The ``holdfast`` command."""
+
+from cqrs.cli.entry import main
+
+__all__ = ["main"]

@@ -1,0 +1,32 @@
+"""The command line: what can be asked for, and the exit status that answers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from cqrs._version import __version__
+from cqrs.cli import demo
+
+#: Exit status after Ctrl-C, as shells have it (128 + SIGINT).
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; ``arguments`` default to those of the process.
+
+    Raises:
+        SystemExit: usage was wrong (2), or help or the version was asked for (0).
+    """
+    parser = argparse.ArgumentParser(
+        prog="holdfast", description="Holdfast keeps services answering when their dependencies don't."
+    )
+    parser.add_argument("--version", action="version", version=f"holdfast {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    demo.configure(commands.add_parser("demo", help=demo.HELP, description=demo.DESCRIPTION))
+    options = parser.parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return status
