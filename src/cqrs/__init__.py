@@ -11,8 +11,14 @@ from cqrs._lazy import lazy_exports
 from cqrs._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from cqrs.circuit_breaker.breaker import CircuitBreaker as CircuitBreaker
     from cqrs.circuit_breaker.errors import CircuitOpenError as CircuitOpenError
+    from cqrs.circuit_breaker.policy import CircuitBreakerPolicy as CircuitBreakerPolicy
     from cqrs.circuit_breaker.protocol import ICircuitBreaker as ICircuitBreaker
+    from cqrs.circuit_breaker.registry import CircuitBreakers as CircuitBreakers
+    from cqrs.container.builtin import BuiltinContainer as BuiltinContainer
+    from cqrs.container.builtin import Lifetime as Lifetime
+    from cqrs.container.di import DIContainer as DIContainer
     from cqrs.container.protocol import Container as Container
     from cqrs.dispatcher.answers import current_fallback as current_fallback
     from cqrs.dispatcher.models import FallbackAnswer as FallbackAnswer
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
     from cqrs.requests.cor_request_handler import CORRequestHandler as CORRequestHandler
     from cqrs.requests.fallback import RequestHandlerFallback as RequestHandlerFallback
     from cqrs.requests.map import RequestMap as RequestMap
+    from cqrs.requests.mermaid import CoRMermaid as CoRMermaid
     from cqrs.requests.request import DCRequest as DCRequest
     from cqrs.requests.request import IRequest as IRequest
     from cqrs.requests.request import PydanticRequest as PydanticRequest
@@ -54,8 +61,13 @@ if TYPE_CHECKING:
     from cqrs.types import Returns as Returns
 
 _EXPORTS = {
+    "BuiltinContainer": "cqrs.container.builtin",
     "CORRequestHandler": "cqrs.requests.cor_request_handler",
+    "CircuitBreaker": "cqrs.circuit_breaker.breaker",
+    "CircuitBreakerPolicy": "cqrs.circuit_breaker.policy",
+    "CircuitBreakers": "cqrs.circuit_breaker.registry",
     "CircuitOpenError": "cqrs.circuit_breaker.errors",
+    "CoRMermaid": "cqrs.requests.mermaid",
     "Container": "cqrs.container.protocol",
     "CqrsError": "cqrs.exceptions",
     "DCDomainEvent": "cqrs.events.event",
@@ -63,6 +75,7 @@ _EXPORTS = {
     "DCNotificationEvent": "cqrs.events.event",
     "DCRequest": "cqrs.requests.request",
     "DCResponse": "cqrs.response",
+    "DIContainer": "cqrs.container.di",
     "DomainEvent": "cqrs.events.event",
     "Event": "cqrs.events.event",
     "EventEmitter": "cqrs.events.event_emitter",
@@ -77,6 +90,7 @@ _EXPORTS = {
     "INotificationEvent": "cqrs.events.event",
     "IRequest": "cqrs.requests.request",
     "IResponse": "cqrs.response",
+    "Lifetime": "cqrs.container.builtin",
     "Message": "cqrs.message_brokers.protocol",
     "MessageBroker": "cqrs.message_brokers.protocol",
     "NotificationEvent": "cqrs.events.event",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cqrs.requests.cor_request_handler import build_chain as build_chain
     from cqrs.requests.fallback import RequestHandlerFallback as RequestHandlerFallback
     from cqrs.requests.map import RequestMap as RequestMap
+    from cqrs.requests.mermaid import CoRMermaid as CoRMermaid
     from cqrs.requests.request import DCRequest as DCRequest
     from cqrs.requests.request import IRequest as IRequest
     from cqrs.requests.request import PydanticRequest as PydanticRequest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "CORRequestHandler": "cqrs.requests.cor_request_handler",
+    "CoRMermaid": "cqrs.requests.mermaid",
     "DCRequest": "cqrs.requests.request",
     "IRequest": "cqrs.requests.request",
     "PydanticRequest": "cqrs.requests.request",
