@@ -67,12 +67,12 @@ def public_names(module: ModuleType) -> list[str]:
 
 
 def signature(value: object) -> str:
-    """Return the signature, without addresses and without what differs between Python versions."""
+    """Return the signature, without addresses."""
     try:
         text = str(inspect.signature(value))  # type: ignore[arg-type]  # not callable: ValueError, TypeError
     except (TypeError, ValueError):
         return "(...)"
-    return re.sub(r"<(?:\w+ )*?(?:function|method|object|class) ?'?([\w.]+)'?[^>]*>", r"<\1>", text)
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 
 def members(cls: type) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_every_name_in_all_exists_and_is_documented(name: str) -> None:
     module = importlib.import_module(name)
     for public in public_names(module):
         value = getattr(module, public)
-        if isinstance(value, type) or callable(value):
+        if inspect.isclass(value) or inspect.isfunction(value):
             assert value.__doc__, f"{name}.{public} has no docstring"
     assert module.__doc__, f"{name} has no docstring"
 
