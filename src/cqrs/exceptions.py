@@ -21,6 +21,7 @@ An error of the user's own code crosses the library unchanged.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class CqrsError(Exception):
@@ -96,6 +97,6 @@ class EventCycleError(CqrsError):
 class EventHandlingErrors(ExceptionGroup[Exception], CqrsError):
     """What event handlers raised while ``event_errors="collect"`` let all of them run."""
 
-    def derive(self, excs: Sequence[Exception], /) -> EventHandlingErrors:
+    def derive(self, excs: Sequence[Any], /) -> Any:
         """Return a group of the same class (for ``split`` and ``subgroup``)."""
         return EventHandlingErrors(self.message, excs)

@@ -18,7 +18,7 @@ from cqrs.circuit_breaker.permit import Permit, PermitBlock
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
 from cqrs.circuit_breaker.report import Explanation, Snapshot
 from cqrs.circuit_breaker.states import Mode, State
-from cqrs.exceptions import ConfigurationError
+from cqrs.exceptions import ConfigurationTypeError
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -35,7 +35,7 @@ class CircuitBreaker:
         listeners: callables that get each ``CircuitEvent``; see ``add_listener``.
 
     Raises:
-        ConfigurationError: an argument is of the wrong kind.
+        ConfigurationTypeError: an argument is of the wrong kind.
 
     >>> breaker = CircuitBreaker("payments", CircuitBreakerPolicy.consecutive(threshold=1))
     >>> @breaker
@@ -65,11 +65,11 @@ class CircuitBreaker:
         listeners: Iterable[Listener] = (),
     ) -> None:
         if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"a circuit needs a name, a non-empty str, got {name!r}")
+            raise ConfigurationTypeError(f"a circuit needs a name, a non-empty str, got {name!r}")
         checked = check_policy(policy)
         for label, function in (("clock", clock), ("random", random)):
             if not callable(function):
-                raise ConfigurationError(f"{label} must be callable without arguments, got {function!r}")
+                raise ConfigurationTypeError(f"{label} must be callable without arguments, got {function!r}")
         self.gate = Gate(Machine(name, checked, clock(), random), clock, ())
         for listener in listeners:
             self.add_listener(listener)
@@ -87,7 +87,7 @@ class CircuitBreaker:
         """Decorate a function; kind, signature and type stay the same.
 
         Raises:
-            ConfigurationError: ``func`` is not a function.
+            ConfigurationTypeError: ``func`` is not a function.
         """
         return guard(self.gate, func)
 
@@ -181,10 +181,10 @@ class CircuitBreaker:
             reason: why; also the reason of rejections.
 
         Raises:
-            ConfigurationError: ``mode`` is not a ``Mode`` or ``ttl`` is out of range.
+            ConfigurationTypeError: ``mode`` is not a ``Mode`` or ``ttl`` is out of range.
         """
         if not isinstance(mode, Mode):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(
+            raise ConfigurationTypeError(
                 f"mode must be one of {', '.join(map(str, Mode))} as a Mode, got {mode!r}"
             )
         seconds = None if ttl is None else validation.seconds("ttl", ttl)
@@ -216,7 +216,7 @@ class CircuitBreaker:
                 the circuit has changed.
 
         Raises:
-            ConfigurationError: ``listener`` is not callable, or is a coroutine function.
+            ConfigurationTypeError: ``listener`` is not callable, or is a coroutine function.
         """
         self.gate.own_hub().add(listener, inline=inline)
 
@@ -237,5 +237,5 @@ def check_policy(policy: CircuitBreakerPolicy | None) -> CircuitBreakerPolicy:
     if policy is None:
         return CircuitBreakerPolicy()
     if not isinstance(policy, CircuitBreakerPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"policy must be a CircuitBreakerPolicy, got {policy!r}")
+        raise ConfigurationTypeError(f"policy must be a CircuitBreakerPolicy, got {policy!r}")
     return policy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from cqrs.circuit_breaker.phases import HalfOpen, Lane
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
@@ -58,6 +59,24 @@ def why_open(
     if row_met(policy, consecutive):
         return f"{consecutive} failures in a row"
     return None
+
+
+def figures(
+    policy: CircuitBreakerPolicy, counts: Counts, overdue: int, consecutive: int, minimum: int
+) -> dict[str, Any]:
+    """Return the evidence of an opening: what was counted, and what it was held against."""
+    evidence: dict[str, Any] = {"calls": counts.calls, "failures": counts.failures, "minimum": minimum}
+    if counts.calls:
+        evidence["failure_rate"] = counts.failures / counts.calls
+    evidence["failure_rate_threshold"] = policy.failure_rate_threshold
+    if _times(policy):
+        evidence |= {"slow": counts.slow, "overdue": overdue}
+        if counts.calls + overdue:
+            evidence["slow_rate"] = (counts.slow + overdue) / (counts.calls + overdue)
+        evidence["slow_call_rate_threshold"] = policy.slow_call_rate_threshold
+    if policy.consecutive_failures is not None:
+        evidence |= {"consecutive": consecutive, "consecutive_failures": policy.consecutive_failures}
+    return evidence
 
 
 def probes_say_open(policy: CircuitBreakerPolicy, half: HalfOpen) -> str | None:

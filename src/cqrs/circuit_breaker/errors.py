@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 from cqrs.exceptions import CqrsError
 
@@ -10,9 +10,10 @@ from cqrs.exceptions import CqrsError
 class CircuitOpenError(CqrsError):
     """The circuit breaker did not let the call through; the protected function was not called.
 
-    Every rejection is a fresh instance; it can be pickled.
+    Every rejection is a fresh instance; it can be pickled. An open circuit raises many of these, so
+    all fields live in ``args`` and are read from there.
 
-    Attributes:
+    Args:
         name: name of the circuit.
         state: exported state at the rejection: ``"open"``, ``"half_open"`` or ``"forced_open"``.
         reason: why the circuit is in that state.
@@ -32,13 +33,46 @@ class CircuitOpenError(CqrsError):
         source: str = "local",
         epoch: int = 0,
     ) -> None:
-        self.name = name
-        self.state = state
-        self.reason = reason
-        self.retry_after = retry_after
-        self.last_failure = last_failure
-        self.source = source
-        self.epoch = epoch
+        self.args = (name, state, reason, retry_after, last_failure, source, epoch)
+
+    @property
+    def name(self) -> str:
+        """Name of the circuit."""
+        return self._fields[0]
+
+    @property
+    def state(self) -> str:
+        """State at the rejection: ``"open"``, ``"half_open"`` or ``"forced_open"``."""
+        return self._fields[1]
+
+    @property
+    def reason(self) -> str:
+        """Why the circuit is in that state."""
+        return self._fields[2]
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds until a call may be admitted again, at least 0; ``None`` when unknown."""
+        return self._fields[3]
+
+    @property
+    def last_failure(self) -> str | None:
+        """Summary of the failure that opened the circuit, if known."""
+        return self._fields[4]
+
+    @property
+    def source(self) -> str:
+        """Which machine rejected: ``"local"``, ``"parent"`` or ``"fleet"``."""
+        return self._fields[5]
+
+    @property
+    def epoch(self) -> int:
+        """Era of the circuit at the rejection."""
+        return self._fields[6]
+
+    @property
+    def _fields(self) -> tuple[str, str, str, float | None, str | None, str, int]:
+        return cast("tuple[str, str, str, float | None, str | None, str, int]", self.args)
 
     def __str__(self) -> str:
         text = f"circuit {self.name!r} is {self.state.replace('_', ' ')}"
@@ -50,14 +84,7 @@ class CircuitOpenError(CqrsError):
             text += f"; retry after {self.retry_after:.3g} s"
         return text
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        fields = (
-            self.name,
-            self.state,
-            self.reason,
-            self.retry_after,
-            self.last_failure,
-            self.source,
-            self.epoch,
-        )
-        return type(self), fields
+
+def quick_rejection(*fields: str | float | None) -> CircuitOpenError:
+    """Return an error from all its fields in order, without the cost of ``__init__``."""
+    return CircuitOpenError.__new__(CircuitOpenError, *fields)

@@ -9,15 +9,17 @@ else happens in ``Machine`` under the lock. User code never runs under it.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
+from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.circuit_breaker.events import CallFailed, CallRejected, CircuitEvent
 from cqrs.circuit_breaker.listeners import ListenerHub
 from cqrs.circuit_breaker.machine import LOCK_FREE, Machine
-from cqrs.circuit_breaker.phases import Grant, Lane, Shut
+from cqrs.circuit_breaker.phases import RUNNING, SETTLED, Grant, Lane, Shut
 from cqrs.circuit_breaker.states import State
-from cqrs.circuit_breaker.verdict import Trip, Verdict
+from cqrs.circuit_breaker.verdict import FAILURE, SUCCESS, Trip, Verdict
 
 R = TypeVar("R")
 
@@ -28,7 +30,20 @@ Token = Lane | Grant
 class Gate:
     """Admission and settlement for one circuit, for threads and tasks alike."""
 
-    __slots__ = ("__weakref__", "_own_hub", "busy", "clock", "deferred", "hubs", "lock", "machine")
+    __slots__ = (
+        "__weakref__",
+        "_own_hub",
+        "busy",
+        "clock",
+        "deferred",
+        "hubs",
+        "lock",
+        "looked_at",
+        "machine",
+        "seen_activity",
+        "used_after",
+        "used_before",
+    )
 
     def __init__(self, machine: Machine, clock: Callable[[], float], hubs: tuple[ListenerHub, ...]) -> None:
         self.machine = machine
@@ -37,7 +52,10 @@ class Gate:
         self._own_hub: ListenerHub | None = None
         self.lock = threading.RLock()
         self.busy = False
-        self.deferred: list[Callable[[], object]] = []
+        # What a registry knows of it from its looks: the last use was between these two moments.
+        self.used_after = self.used_before = self.looked_at = 0.0
+        self.seen_activity = 0
+        self.deferred: deque[Callable[[], object]] | None = None
 
     # ------------------------------------------------------------------ the three steps
 
@@ -47,8 +65,18 @@ class Gate:
         Raises:
             CircuitOpenError: it may not pass.
         """
-        lane = self.machine.lane
+        machine = self.machine
+        lane = machine.lane
         if lane is None:
+            shut = machine.phase
+            if LOCK_FREE and type(shut) is Shut:
+                now = self.clock()
+                if now < shut.until:
+                    machine.totals.rejected += 1
+                    error = shut.rejection(now)
+                    if self.listened():
+                        self._report_rejection(error, now)
+                    raise error
             return self.enter_locked()
         if not lane.timed:
             lane.admitted += 1
@@ -60,7 +88,7 @@ class Gate:
             now >= lane.window.segment_end or (first is not None and now - first.started >= lane.slow_after)
         ):
             return self.enter_locked()  # there may be something to count
-        if lane is not self.machine.lane:
+        if lane is not machine.lane:
             return self.enter_locked()  # the era ended while the grant was made
         lane.admitted += 1
         if lane.linked:
@@ -71,48 +99,59 @@ class Gate:
     def acquire(self) -> Grant:
         """Admit a call that the caller settles by hand; raises like ``enter``."""
         token = self.enter()
-        return token if isinstance(token, Grant) else Grant(token, 0.0)
+        return token if isinstance(token, Grant) else Grant(token, self.clock())
 
     def leave(self, token: Token, result: object) -> None:
         """Settle a call that returned ``result``."""
         machine = self.machine
-        if machine.policy.judge.judges_results:
-            duration = token.duration(self.clock()) if isinstance(token, Grant) else None
-            self.settle(token, machine.policy.judge.of_result(result, duration))
-            return
         lane = machine.lane
-        if lane is not None and token is lane:
-            window = lane.window
-            if window.timed:
-                now = self.clock()
-                # No call from here on: what is checked still holds when it is counted.
-                if now < window.segment_end and not lane.watch and lane is machine.lane:
+        if lane is not None and token.quick and token is lane:
+            lane.successes += 1
+            return
+        if lane is not None and not lane.judged:
+            now = self.clock()
+            # No call from here on: what is checked still holds when it is counted.
+            if now < lane.window.segment_end and not lane.watch and lane is machine.lane:
+                if token is lane:
                     lane.successes += 1
                     return
-            elif not lane.watch:
-                lane.successes += 1
-                return
-        elif lane is not None and isinstance(token, Grant) and token.phase is lane:
-            now = self.clock()
-            if (
-                now - token.started < lane.slow_after
-                and now < lane.window.segment_end
-                and not (lane.watch or token.settled or token.overdue)
-                and token.answered is None
-                and lane is machine.lane
-            ):
-                token.settled = True
-                lane.successes += 1
-                while (first := lane.head.next) is not None and first.settled:
-                    lane.head = first
-                return
-        self.settle(token, Verdict.SUCCESS)
+                if (
+                    type(token) is Grant
+                    and token.phase is lane
+                    and token.mark == RUNNING
+                    and token.answered is None
+                    and now - token.started < lane.slow_after
+                ):
+                    token.mark = SETTLED
+                    lane.successes += 1
+                    if token.next is None and lane.head.next is token:  # drop_settled() for the usual case
+                        lane.head.next = None
+                        lane.head = token
+                    else:
+                        lane.drop_settled()
+                    return
+        judge = machine.policy.judge
+        if judge.judges_results:
+            self.settle(token, judge.of_result(result, self._duration(token)))
+        else:
+            self.settle(token, SUCCESS)
+
+    def succeed(self, token: Token) -> None:
+        """Settle a call as a success that no rule needs to look at."""
+        if self.machine.policy.judge.judges_results:
+            self.settle(token, SUCCESS)
+        else:
+            self.leave(token, None)
 
     def fail(self, token: Token, error: BaseException) -> None:
         """Settle a call that raised ``error``."""
-        machine = self.machine
-        duration = token.duration(self.clock()) if isinstance(token, Grant) else None
-        self.settle(token, machine.policy.judge.of_error(error, duration), error)
+        judge = self.machine.policy.judge
+        self.settle(
+            token, judge.of_error(error, self._duration(token) if judge.asks_duration else None), error
+        )
+
+    def _duration(self, token: Token) -> float | None:
+        return token.duration(self.clock()) if isinstance(token, Grant) else None
 
     def answered(self, token: Token) -> None:
         """Note that a stream has delivered its first item: that is the duration that counts (L13)."""
@@ -124,45 +163,54 @@ class Gate:
     def enter_locked(self) -> Grant:
         """Admit a call by the state machine."""
         machine = self.machine
-        now = self.clock()
-        phase = machine.phase
-        grant: Grant | None = None
-        if LOCK_FREE and isinstance(phase, Shut) and now < phase.until:
-            machine.totals.rejected += 1
-            error = phase.rejection(now)
-        elif not self._begin():
+        if not self._begin():
+            why = "called by a finaliser or signal handler in the middle of a state change"
+            raise CircuitOpenError(machine.name, State.OPEN.value, why, 0.0, epoch=machine.phase.era)
+        try:
+            now = self.clock()
+            grant = machine.admit(now)
+            if grant is not None:
+                return grant
+            machine.own_totals().rejected += 1
             error = machine.rejection(now)
-            error.reason = "called by a finaliser or signal handler in the middle of a state change"
-        else:
-            try:
-                grant = machine.admit(now)
-                if grant is not None:
-                    return grant
-                machine.totals.rejected += 1
-                error = machine.rejection(now)
-            finally:
-                self._end()
+        finally:
+            self._end()
         if self.listened():
-            state = State(error.state)
-            self.publish(CallRejected(machine.name, error.epoch, now, state, error.retry_after))
+            self._report_rejection(error, now)
         raise error
+
+    def _report_rejection(self, error: CircuitOpenError, now: float) -> None:
+        state = State(error.state)
+        self.publish(CallRejected(self.machine.name, error.epoch, now, state, error.retry_after))
 
     def settle(self, token: Token, verdict: Verdict | Trip, error: BaseException | None = None) -> bool:
         """Record the end of a call; ``False`` when it no longer matters (another era, or settled before)."""
         if not self._begin():
-            self.deferred.append(lambda: self.settle(token, verdict, error))
+            self._defer(lambda: self.settle(token, verdict, error))
             return True
         machine = self.machine
         before = machine.phase
         try:
             settled = machine.settle(token, self.clock(), verdict)
-            opened = machine.phase if machine.phase is not before else None
+            after = machine.phase
         finally:
             self._end(deliver=False)
-        if error is not None and (isinstance(opened, Shut) or self.listened()):
-            self._remember(error, opened, verdict if settled else None)
-        self._deliver()
+        if settled and (after is not before or self.listened()):
+            failed = verdict is FAILURE or isinstance(verdict, Trip)
+            self._remember(error, after if after is not before else None, failed)
+        if self.hubs or self.deferred:
+            self._deliver()
         return settled
+
+    def withdraw(self, token: Token) -> bool:
+        """Take an admission back: the call was never made. ``False`` when that no longer matters."""
+        if not self._begin():
+            self._defer(lambda: self.withdraw(token))
+            return True
+        try:
+            return self.machine.withdraw(token)
+        finally:
+            self._end()
 
     def abandon(self, token: Token, verdict: Verdict) -> None:
         """Settle from where a garbage collector may be the caller: never waits for the lock."""
@@ -172,12 +220,12 @@ class Gate:
             finally:
                 self.lock.release()
         else:
-            self.deferred.append(lambda: self.settle(token, verdict))
+            self._defer(lambda: self.settle(token, verdict))
 
     def order(self, change: Callable[[float], None]) -> None:
         """Apply a change to the state machine, given the time."""
         if not self._begin():
-            self.deferred.append(lambda: self.order(change))
+            self._defer(lambda: self.order(change))
             return
         try:
             change(self.clock())
@@ -199,7 +247,7 @@ class Gate:
 
     def listened(self) -> bool:
         """Whether anybody would be told an event."""
-        return any(hub.subscriptions for hub in self.hubs)
+        return bool(self.hubs) and any([hub.subscriptions for hub in self.hubs])  # noqa: C419  (quicker)
 
     def publish(self, event: CircuitEvent) -> None:
         """Tell the listeners."""
@@ -213,8 +261,8 @@ class Gate:
         That happens when a signal handler or a finaliser makes or ends a guarded call: it must neither wait
         for itself nor see a half-made change.
         """
-        while self.deferred and not self.busy:
-            self.deferred.pop(0)()
+        if self.deferred and not self.busy:
+            self._catch_up()
         self.lock.acquire()
         if self.busy:
             self.lock.release()
@@ -224,32 +272,42 @@ class Gate:
 
     def _end(self, *, deliver: bool = True) -> None:
         events = self.machine.events
-        if events:
-            self.machine.events = []
+        if events is not None:
+            self.machine.events = None
             for hub in self.hubs:
                 hub.enqueue(events)
         self.busy = False
         self.lock.release()
-        if deliver:
+        if deliver and (events is not None or self.deferred):
             self._deliver()
 
     def _deliver(self) -> None:
         for hub in self.hubs:
             hub.deliver()
-        while self.deferred and not self.busy:
-            self.deferred.pop(0)()
+        if self.deferred and not self.busy:
+            self._catch_up()
 
-    def _remember(self, error: BaseException, opened: object, verdict: Verdict | Trip | None) -> None:
+    def _defer(self, action: Callable[[], object]) -> None:
+        if self.deferred is None:
+            self.deferred = deque()
+        self.deferred.append(action)
+
+    def _catch_up(self) -> None:
+        """Do what could not be done in the middle of a change."""
+        deferred = self.deferred
+        while deferred:
+            try:
+                action = deferred.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            action()
+
+    def _remember(self, error: BaseException | None, became: object, failed: bool) -> None:
         """Keep what an error said, without its frames, and report a failure."""
-        summary = summarise(error)
-        if isinstance(opened, Shut):
-            opened.last_failure = summary
-            opened.evidence["last_failure"] = summary
-        if (
-            verdict is not None
-            and self.listened()
-            and (verdict is Verdict.FAILURE or isinstance(verdict, Trip))
-        ):
+        summary = "judged by its result" if error is None else summarise(error)
+        if isinstance(became, Shut):
+            became.last_failure = became.evidence["last_failure"] = summary
+        if failed and self.listened():
             machine = self.machine
             self.publish(CallFailed(machine.name, machine.phase.era, self.clock(), summary))
 

@@ -12,9 +12,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, TypeVar, cast
 
-from cqrs.circuit_breaker.gate import Gate
-from cqrs.circuit_breaker.verdict import Verdict
-from cqrs.exceptions import ConfigurationError
+from cqrs.circuit_breaker.gate import Gate, Token
+from cqrs.circuit_breaker.verdict import FAILURE, SUCCESS
+from cqrs.exceptions import ConfigurationTypeError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,10 +25,10 @@ def guard(gate: Gate, func: F) -> F:
     """Return ``func`` guarded: same kind, same signature.
 
     Raises:
-        ConfigurationError: ``func`` is not a function (a ``classmethod`` object, say).
+        ConfigurationTypeError: ``func`` is not a function (a ``classmethod`` object, say).
     """
     if isinstance(func, (classmethod, staticmethod)) or not callable(func):
-        raise ConfigurationError(
+        raise ConfigurationTypeError(
             f"a circuit breaker guards functions, not {func!r}; below @classmethod or @staticmethod it fits"
         )
     return cast(F, functools.update_wrapper(raw_guard(gate, func), func))
@@ -53,10 +53,15 @@ def raw_guard(gate: Gate, func: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _guard_plain(gate: Gate, func: Callable[..., Any]) -> Callable[..., Any]:
-    enter, leave, fail = gate.enter, gate.leave, gate.fail
+    enter, leave, fail, machine = gate.enter, gate.leave, gate.fail, gate.machine
 
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        token = enter()
+        lane = machine.lane
+        if lane is not None and lane.quick:  # what enter() does first, without the price of the call
+            lane.admitted += 1
+            token: Token = lane
+        else:
+            token = enter()
         try:
             result = func(*args, **kwargs)
         except BaseException as error:
@@ -64,29 +69,41 @@ def _guard_plain(gate: Gate, func: Callable[..., Any]) -> Callable[..., Any]:
             raise
         if result.__class__ in _LAZY:
             # Nothing has happened yet but the making of a coroutine or generator: guard that instead.
-            gate.settle(token, Verdict.CANCELLED)
+            gate.withdraw(token)
             return _guard_lazy(gate, result)
-        leave(token, result)
+        lane = machine.lane
+        if lane is not None and token is lane and lane.quick:  # likewise leave()
+            lane.successes += 1
+        else:
+            leave(token, result)
         return result
 
     return guarded
 
 
 def _guard_coroutine(gate: Gate, func: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
-    enter, leave, fail = gate.enter, gate.leave, gate.fail
+    enter, leave, fail, machine = gate.enter, gate.leave, gate.fail, gate.machine
 
     async def guarded(*args: Any, **kwargs: Any) -> Any:
-        token = enter()
+        lane = machine.lane
+        if lane is not None and lane.quick:  # as in _guard_plain
+            lane.admitted += 1
+            token: Token = lane
+        else:
+            token = enter()
         try:
             if token.limit is None:
                 result = await func(*args, **kwargs)
             else:
-                async with asyncio.timeout(token.limit):
-                    result = await func(*args, **kwargs)
+                result = await _limited(gate, token, func(*args, **kwargs))
         except BaseException as error:
             fail(token, error)
             raise
-        leave(token, result)
+        lane = machine.lane
+        if lane is not None and token is lane and lane.quick:
+            lane.successes += 1
+        else:
+            leave(token, result)
         return result
 
     return guarded
@@ -112,7 +129,7 @@ def _guard_generator(gate: Gate, func: Callable[..., Generator[Any, Any, Any]]) 
             gate.leave(token, stop.value)
             return stop.value
         except GeneratorExit:
-            gate.abandon(token, Verdict.SUCCESS)  # the consumer had its first item
+            gate.abandon(token, SUCCESS)  # the consumer had its first item
             raise
         except BaseException as error:
             gate.fail(token, error)
@@ -131,8 +148,7 @@ def _guard_async_generator(gate: Gate, func: Callable[..., AsyncGenerator[Any, A
             if token.limit is None:
                 item = await anext(items)
             else:
-                async with asyncio.timeout(token.limit):
-                    item = await anext(items)
+                item = await _limited(gate, token, anext(items))
             gate.answered(token)
             while True:
                 try:
@@ -146,7 +162,7 @@ def _guard_async_generator(gate: Gate, func: Callable[..., AsyncGenerator[Any, A
         except StopAsyncIteration:
             gate.leave(token, None)
         except GeneratorExit:
-            gate.abandon(token, Verdict.SUCCESS)  # the consumer had its first item
+            gate.abandon(token, SUCCESS)  # the consumer had its first item
             raise
         except BaseException as error:
             gate.fail(token, error)
@@ -155,6 +171,18 @@ def _guard_async_generator(gate: Gate, func: Callable[..., AsyncGenerator[Any, A
             await items.aclose()
 
     return guarded
+
+
+async def _limited(gate: Gate, token: Token, call: Awaitable[Any]) -> Any:
+    """Await a probe no longer than its limit; running into it is a failure, whatever the policy records."""
+    deadline = asyncio.timeout(token.limit)
+    try:
+        async with deadline:
+            return await call
+    except TimeoutError as error:
+        if deadline.expired():
+            gate.settle(token, FAILURE, error)
+        raise
 
 
 def _guard_lazy(gate: Gate, made: Any) -> Any:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from cqrs.circuit_breaker.errors import CircuitOpenError
-from cqrs.circuit_breaker.verdict import Outcome, Trip, Verdict
+from cqrs.circuit_breaker.verdict import (
+    CANCELLED,
+    FAILURE,
+    IGNORED,
+    INCONCLUSIVE,
+    SUCCESS,
+    Outcome,
+    Trip,
+    Verdict,
+)
 from cqrs.exceptions import PolicyError
 
 logger = logging.getLogger(__name__)
@@ -33,8 +42,11 @@ class Judge:
         "_ignore",
         "_logged",
         "_on_error",
+        "_plain",
         "_record",
         "_record_result",
+        "_rules",
+        "asks_duration",
         "judges_results",
     )
 
@@ -52,7 +64,13 @@ class Judge:
         self._classify = rules.classify
         self._on_error = rules.on_error
         self._logged = False
+        self._rules = rules
         self.judges_results = rules.record_result is not None or rules.classify is not None
+        self.asks_duration = rules.classify is not None
+        self._plain = rules.classify is None and self._ignore is None and self._record is None
+
+    def __reduce__(self) -> tuple[type[Judge], tuple[JudgeRules]]:
+        return Judge, (self._rules,)
 
     def of_result(self, result: object, duration: float | None) -> Verdict | Trip:
         """Judge a call that returned."""
@@ -62,10 +80,10 @@ class Judge:
                 if verdict is not None:
                     return verdict
             if self._record_result is not None and self._record_result(result):
-                return Verdict.FAILURE
+                return FAILURE
         except Exception as error:
             return self._broken(error)
-        return Verdict.SUCCESS
+        return SUCCESS
 
     def of_error(self, error: BaseException, duration: float | None) -> Verdict | Trip:
         """Judge a call that raised.
@@ -73,22 +91,24 @@ class Judge:
         What is not an ``Exception`` (cancellation, interpreter exit) is CANCELLED and is shown to no rule.
         """
         if not isinstance(error, Exception):
-            return Verdict.CANCELLED
+            return CANCELLED
+        if self._plain:
+            # The rejection of a breaker further in: the dependency behind this one was not reached.
+            return INCONCLUSIVE if isinstance(error, CircuitOpenError) else FAILURE
         try:
             if self._classify is not None:
                 verdict = self._classified(Outcome(None, error, duration))
                 if verdict is not None:
                     return verdict
             if self._ignore is not None and all(self._ignore(leaf) for leaf in _parts(error)):
-                return Verdict.IGNORED
-            if self._record is None:
-                # The rejection of a breaker further in: the dependency behind this one was not reached.
-                return Verdict.INCONCLUSIVE if isinstance(error, CircuitOpenError) else Verdict.FAILURE
-            if any(self._record(leaf) for leaf in _parts(error)):
-                return Verdict.FAILURE
+                return IGNORED
+            if isinstance(error, CircuitOpenError):
+                return INCONCLUSIVE
+            if self._record is None or any(self._record(leaf) for leaf in _parts(error)):
+                return FAILURE
         except Exception as rule_error:
             return self._broken(rule_error)
-        return Verdict.IGNORED
+        return IGNORED
 
     def _classified(self, outcome: Outcome) -> Verdict | Trip | None:
         assert self._classify is not None
@@ -112,12 +132,11 @@ def _matcher(field: str, given: object) -> Callable[[Exception], bool] | None:
     """Return a predicate for an exception filter; ``None`` when it matches nothing."""
     legal = "an exception type, a tuple of exception types, or a predicate"
     if isinstance(given, (type, tuple, list)):
-        types = cast("tuple[object, ...]", (given,) if isinstance(given, type) else tuple(given))
+        types = tuple(cast("Sequence[object]", (given,) if isinstance(given, type) else given))
         for item in types:
-            if not (isinstance(item, type) and issubclass(item, BaseException)):
-                raise PolicyError(field, item, legal)
-            if not issubclass(item, Exception):
-                raise PolicyError(field, item, f"{legal}; {item.__name__} is never counted")
+            if not (isinstance(item, type) and issubclass(item, Exception)):
+                # CancelledError, KeyboardInterrupt and the like are never counted, so never filtered either.
+                raise PolicyError(field, cast(Any, item), legal)
         kinds = cast("tuple[type[Exception], ...]", types)
         return (lambda error: isinstance(error, kinds)) if kinds else None
     if callable(given):

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from cqrs.circuit_breaker.events import CircuitEvent
-from cqrs.exceptions import ConfigurationError
+from cqrs.exceptions import ConfigurationTypeError
 
 logger = logging.getLogger(__name__)
 
@@ -98,9 +98,9 @@ class ListenerHub:
     def add(self, listener: Listener, *, inline: bool = False) -> None:
         """Add a listener; see ``CircuitBreaker.add_listener``."""
         if not callable(listener):
-            raise ConfigurationError(f"a listener must be callable with one event, got {listener!r}")
+            raise ConfigurationTypeError(f"a listener must be callable with one event, got {listener!r}")
         if inspect.iscoroutinefunction(listener):
-            raise ConfigurationError(
+            raise ConfigurationTypeError(
                 f"listener {listener!r} is a coroutine function; nobody would await it. Use a function, and"
                 " hand over to your event loop with loop.call_soon_threadsafe"
             )

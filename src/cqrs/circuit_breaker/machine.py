@@ -22,12 +22,22 @@ from cqrs.circuit_breaker.events import (
     StateChanged,
     WouldOpen,
 )
-from cqrs.circuit_breaker.phases import Grant, HalfOpen, Lane, Phase, Shut
+from cqrs.circuit_breaker.phases import (
+    OVERDUE,
+    RUNNING,
+    SETTLED,
+    Grant,
+    HalfOpen,
+    Lane,
+    Phase,
+    Probe,
+    Shut,
+)
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
 from cqrs.circuit_breaker.states import Mode, State
-from cqrs.circuit_breaker.totals import Totals
-from cqrs.circuit_breaker.verdict import Trip, Verdict
-from cqrs.circuit_breaker.window import NoCounts, make_window, reshaped
+from cqrs.circuit_breaker.totals import NOTHING, Totals
+from cqrs.circuit_breaker.verdict import CANCELLED, FAILURE, IGNORED, INCONCLUSIVE, SUCCESS, Trip, Verdict
+from cqrs.circuit_breaker.window import NO_COUNTS, make_window, reshaped
 
 _is_gil_enabled: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
 LOCK_FREE = _is_gil_enabled()
@@ -61,11 +71,11 @@ class Machine:
         self.name = name
         self.policy = policy
         self.random = random
-        self.totals = Totals()
+        self.totals = NOTHING
         self.streak = 0
         self.mode = policy.initial_mode
         self.mode_until: float | None = None
-        self.events: list[CircuitEvent] = []
+        self.events: list[CircuitEvent] | None = None
         self._settle_in(self._phase_of_mode(self.mode, 0, now, "initial mode"))
 
     # ------------------------------------------------------------------ admission
@@ -113,13 +123,11 @@ class Machine:
         live = len(half.live)
         if live >= policy.max_concurrent_probes or half.decided + live >= policy.permitted_calls_in_half_open:
             return None
-        permit = Grant(half, now)
-        permit.limit = policy.effective_probe_timeout
         half.granted += 1
-        permit.number = half.granted
-        half.live[permit.number] = permit
-        self.totals.admitted += 1
-        return permit
+        probe = Probe(half, now, half.granted, policy.effective_probe_timeout)
+        half.live[probe.number] = probe
+        self.own_totals().admitted += 1
+        return probe
 
     def _take_back_lost(self, half: HalfOpen, now: float) -> bool:
         """Reclaim the permits of probes that did not finish (L7); return whether that opened the circuit."""
@@ -130,8 +138,8 @@ class Machine:
         for number in lost:
             del half.live[number]
         half.lost += len(lost)
-        self.totals.lost += len(lost)
-        self.events.append(ProbesLost(self.name, half.era, now, len(lost)))
+        self.own_totals().lost += len(lost)
+        self._tell(ProbesLost(self.name, half.era, now, len(lost)))
         if half.lost < self.policy.permitted_calls_in_half_open:
             return False
         self._open(now, f"{half.lost} probes in a row were lost", {"lost": half.lost})
@@ -161,26 +169,47 @@ class Machine:
     def settle(self, token: Grant | Lane, now: float, verdict: Verdict | Trip) -> bool:
         """Record the end of a call; ``False`` when its era is over, or it was settled before (L4)."""
         if isinstance(token, Grant):
-            if token.settled:
+            if token.mark == SETTLED:
                 return False
-            token.settled = True
+            overdue, token.mark = token.mark == OVERDUE, SETTLED
             phase: Lane | HalfOpen = token.phase
             slow_after = self.policy.slow_call_duration_threshold
             slow = slow_after is not None and token.duration(now) >= slow_after
         else:
-            phase, slow = token, False
+            phase, slow, overdue = token, False, False
         if phase is not self.phase or (isinstance(phase, HalfOpen) and not self._give_back(phase, token)):
-            self.totals.late += 1
+            self.own_totals().late += 1
             return False
         trip = verdict if isinstance(verdict, Trip) else None
-        outcome = Verdict.FAILURE if isinstance(verdict, Trip) else verdict
-        if outcome is Verdict.CANCELLED and self.policy.on_cancel == "failure":
-            outcome = Verdict.FAILURE
-        self.totals.add(outcome, slow)
+        outcome = FAILURE if isinstance(verdict, Trip) else verdict
+        if outcome is CANCELLED and self.policy.on_cancel == "failure":
+            outcome = FAILURE
+        if outcome is not SUCCESS or slow:
+            self.own_totals().add(outcome, slow)
         if isinstance(phase, HalfOpen):
             self._settle_probe(phase, now, outcome, slow, trip)
         else:
-            self._settle_in_lane(phase, token, now, outcome, slow, trip)
+            if overdue:  # L3: the mark is replaced by the outcome
+                phase.overdue -= 1
+            self._settle_in_lane(phase, now, outcome, slow, trip)
+        return True
+
+    def withdraw(self, token: Grant | Lane) -> bool:
+        """Take an admission back as if it had not happened: the call was never made."""
+        phase = token.phase if isinstance(token, Grant) else token
+        if isinstance(token, Grant):
+            if token.mark == SETTLED:
+                return False
+            overdue, token.mark = token.mark == OVERDUE, SETTLED
+            if overdue and isinstance(phase, Lane):
+                phase.overdue -= 1
+        if phase is not self.phase or (isinstance(phase, HalfOpen) and not self._give_back(phase, token)):
+            self.own_totals().late += 1
+            return False
+        if isinstance(phase, Lane):
+            phase.admitted -= 1
+        else:
+            self.own_totals().admitted -= 1
         return True
 
     @staticmethod
@@ -189,30 +218,25 @@ class Machine:
 
     def _counts_as_slow(self, outcome: Verdict, slow: bool) -> bool:
         """Whether a cancelled call says that the dependency is slow: its caller gave up late."""
-        return outcome is Verdict.CANCELLED and slow and self.policy.on_cancel == "slow_if_exceeded"
+        return outcome is CANCELLED and slow and self.policy.on_cancel == "slow_if_exceeded"
 
     def _settle_in_lane(
-        self, lane: Lane, token: Grant | Lane, now: float, outcome: Verdict, slow: bool, trip: Trip | None
+        self, lane: Lane, now: float, outcome: Verdict, slow: bool, trip: Trip | None
     ) -> None:
-        if isinstance(token, Grant):
-            if token.overdue:  # L3: the mark is replaced by the outcome
-                token.overdue = False
-                lane.overdue -= 1
-            while (first := lane.head.next) is not None and first.settled:
-                lane.head = first
+        lane.drop_settled()
         if not lane.records:
-            if outcome is Verdict.SUCCESS:
+            if outcome is SUCCESS:
                 lane.successes += 1
             return
         lane.window.advance(now, lane.successes)
-        if outcome is Verdict.SUCCESS:
+        if outcome is SUCCESS:
             lane.consecutive = 0
             if slow:
-                self.totals.succeeded += 1
+                self.own_totals().succeeded += 1
                 lane.window.add(lane.successes, failed=False, slow=True)
             else:
                 lane.successes += 1
-        elif outcome is Verdict.FAILURE:
+        elif outcome is FAILURE:
             lane.consecutive += 1
             lane.window.add(lane.successes, failed=True, slow=slow)
         elif self._counts_as_slow(outcome, slow):
@@ -226,22 +250,22 @@ class Machine:
     ) -> None:
         policy = self.policy
         if self._counts_as_slow(outcome, slow):
-            outcome = Verdict.FAILURE  # evidence against recovery, never for it
-        if outcome is Verdict.CANCELLED:
+            outcome = FAILURE  # evidence against recovery, never for it
+        if outcome is CANCELLED:
             return
         half.lost = 0
-        if outcome is Verdict.INCONCLUSIVE:
+        if outcome is INCONCLUSIVE:
             half.inconclusive += 1
             if half.inconclusive >= policy.permitted_calls_in_half_open:
                 evidence = {"inconclusive": half.inconclusive}
                 self._open(now, f"{half.inconclusive} probes in a row never reached it", evidence)
             return
         half.inconclusive = 0
-        if outcome is Verdict.IGNORED:
+        if outcome is IGNORED:
             return
-        if outcome is Verdict.SUCCESS:
+        if outcome is SUCCESS:
             half.good += 1
-            self.totals.succeeded += 1
+            self.own_totals().succeeded += 1
         else:
             half.bad += 1
         half.slow += slow
@@ -258,13 +282,13 @@ class Machine:
         """Count running calls that passed the slow threshold (L3); ``lane.head`` is the cursor."""
         node = lane.head.next
         while node is not None and (
-            node.settled or node.answered is not None or now - node.started >= lane.slow_after
+            node.mark == SETTLED or node.answered is not None or now - node.started >= lane.slow_after
         ):
-            if not node.settled and node.answered is None:
-                node.overdue = True
+            if node.mark == RUNNING and node.answered is None:
+                node.mark = OVERDUE
                 lane.overdue += 1
-            lane.head = node
-            node = node.next
+            lane.head.next = None
+            lane.head, node = node, node.next
 
     def _evaluate(self, lane: Lane, now: float, trip: Trip | None = None) -> bool:
         """Open the circuit if the counts justify it (L2); return whether they do."""
@@ -276,24 +300,17 @@ class Machine:
             bad = counts.failures or counts.slow or lane.overdue
             few = counts.calls + lane.overdue < minimum
             # A success can open only by completing the minimum; of failures in a row it must be the end.
-            lane.watch = bool(bad and few) or (
-                lane.consecutive > 0 and policy.consecutive_failures is not None
-            )
+            watch = lane.consecutive > 0 or bool(bad and few)
+            if watch is not lane.watch:
+                lane.set_watch(watch)
             return False
-        figures = {
-            "calls": counts.calls,
-            "failures": counts.failures,
-            "slow": counts.slow,
-            "overdue": lane.overdue,
-            "consecutive": lane.consecutive,
-            "minimum": minimum,
-        }
+        figures = conditions.figures(policy, counts, lane.overdue, lane.consecutive, minimum)
         why = why or "a call asked for it"
         if lane.state is State.METRICS_ONLY:  # L11
-            lane.watch = False
+            lane.set_watch(False)
             if not lane.would_open:
                 lane.would_open = True
-                self.events.append(WouldOpen(self.name, lane.era, now, why, figures))
+                self._tell(WouldOpen(self.name, lane.era, now, why, figures))
             return False
         self._open(now, why, figures, trip)
         return True
@@ -311,7 +328,8 @@ class Machine:
         if trip is not None and trip.for_ is not None:
             wait = min(backoff.max, max(backoff.initial, trip.for_))
         evidence = {**figures, "wait": wait, "streak": self.streak}
-        shut = Shut(self.name, State.OPEN, phase.era + 1, now + wait, why, evidence)
+        shut = Shut(self.name, State.OPEN, phase.era + 1, now, now + wait, why)
+        shut.evidence = evidence
         if isinstance(phase, HalfOpen):
             shut.last_failure = phase.last_failure
         self._become(shut, now, why, evidence)
@@ -325,9 +343,8 @@ class Machine:
     def _promote(self, ramping: Lane, now: float) -> Lane:
         """End the ramp: closed, with the window that the ramp has filled (L10)."""
         lane = Lane(State.CLOSED, ramping.era + 1, now, ramping.window, ramping.successes)
-        lane.configure(self.policy)
+        lane.configure(self.policy, watch=True)
         lane.consecutive = ramping.consecutive
-        lane.watch = True
         self.streak = max(0, self.streak - 1)
         self._become(lane, now, "all traffic has returned")
         return lane
@@ -341,7 +358,7 @@ class Machine:
 
     def _new_lane(self, state: State, era: int, now: float) -> Lane:
         records = state is not State.DISABLED
-        window = make_window(self.policy.sliding_window, now) if records else NoCounts()
+        window = make_window(self.policy.sliding_window, now) if records else NO_COUNTS
         lane = Lane(state, era, now, window, records=records)
         lane.configure(self.policy)
         return lane
@@ -349,20 +366,33 @@ class Machine:
     def _phase_of_mode(self, mode: Mode, era: int, now: float, why: str) -> Phase:
         if mode is Mode.FORCED_OPEN:
             until = math.inf if self.mode_until is None else self.mode_until
-            return Shut(self.name, State.FORCED_OPEN, era, until, why, {})
+            return Shut(self.name, State.FORCED_OPEN, era, now, until, why)
         state = State.CLOSED if mode is Mode.ENABLED else State(mode.value)
         return self._new_lane(state, era, now)
 
     def _become(self, phase: Phase, now: float, why: str, evidence: dict[str, Any] | None = None) -> None:
         before = self.phase
         if isinstance(before, Lane):
-            self.totals.absorb(before)
+            self.own_totals().absorb(before)
         self._settle_in(phase)
         states = _state_of(before), _state_of(phase)
-        self.events.append(StateChanged(self.name, phase.era, now, *states, why, evidence or {}))
+        self._tell(StateChanged(self.name, phase.era, now, *states, why, evidence or {}))
+
+    def own_totals(self) -> Totals:
+        """Return the totals to write to; a circuit that only ever succeeded needs none."""
+        if self.totals is NOTHING:
+            self.totals = Totals()
+        return self.totals
+
+    def _tell(self, event: CircuitEvent) -> None:
+        if self.events is None:
+            self.events = []
+        self.events.append(event)
 
     def _settle_in(self, phase: Phase) -> None:
         self.phase = phase
+        if isinstance(phase, Shut):
+            self.own_totals()  # rejections are counted without the lock
         free = LOCK_FREE and isinstance(phase, Lane) and not phase.ramping and self.mode_until is None
         self.lane = phase if free and isinstance(phase, Lane) else None
 
@@ -377,7 +407,7 @@ class Machine:
         why = reason or f"override: {mode.value}"
         phase = self._phase_of_mode(mode, self.phase.era + 1, now, why)
         self._become(phase, now, why)
-        self.events.append(OverrideChanged(self.name, phase.era, now, mode, ttl, actor, reason))
+        self._tell(OverrideChanged(self.name, phase.era, now, mode, ttl, actor, reason))
 
     def clear_mode(self, now: float, actor: str | None, reason: str | None) -> None:
         """Return to the policy's initial mode, if another is in force."""
@@ -400,9 +430,8 @@ class Machine:
         if isinstance(phase, Lane):
             if phase.records:
                 phase.window = reshaped(phase.window, policy.sliding_window, now, phase.successes)
-            phase.configure(policy)
-            phase.watch = phase.records  # the next outcome is judged by the new thresholds
-        self.events.append(PolicyReloaded(self.name, phase.era, now))
+            phase.configure(policy, watch=phase.records)  # the next outcome meets the new thresholds
+        self._tell(PolicyReloaded(self.name, phase.era, now))
 
     # ------------------------------------------------------------------ reading (no lock, no side effects)
 

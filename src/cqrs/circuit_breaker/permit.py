@@ -5,43 +5,43 @@ from __future__ import annotations
 from types import TracebackType
 
 from cqrs.circuit_breaker.gate import Gate
-from cqrs.circuit_breaker.phases import Grant
+from cqrs.circuit_breaker.phases import SETTLED, Grant
 from cqrs.circuit_breaker.verdict import Trip, Verdict
 
 
 class Permit:
     """The right to make one call. Settle it exactly once, from any thread or task."""
 
-    __slots__ = ("_gate", "_grant")
+    __slots__ = ("_gate", "grant")
 
     def __init__(self, gate: Gate, grant: Grant) -> None:
         self._gate = gate
-        self._grant = grant
+        self.grant = grant
 
     @property
     def era(self) -> int:
         """Era of the circuit that granted the permit."""
-        return self._grant.era
+        return self.grant.phase.era
 
     @property
     def kind(self) -> str:
         """``"probe"`` in a half-open circuit, else ``"lane"``."""
-        return self._grant.kind
+        return self.grant.phase.kind
 
     @property
     def id(self) -> int:
         """Number of the probe within its era, from 1; 0 for a permit that is no probe."""
-        return self._grant.number
+        return self.grant.number
 
     @property
     def timeout(self) -> float | None:
         """Seconds that the policy grants the call; only probes are limited."""
-        return self._grant.limit
+        return self.grant.limit
 
     @property
     def settled(self) -> bool:
         """Whether the permit has been settled."""
-        return self._grant.settled
+        return self.grant.mark == SETTLED
 
     def settle(self, verdict: Verdict | Trip, error: BaseException | None = None) -> bool:
         """Settle the permit; ``False`` when it no longer mattered (a later era, or settled before).
@@ -49,7 +49,7 @@ class Permit:
         Args:
             error: what the call raised, kept as text for ``last_failure``.
         """
-        return self._gate.settle(self._grant, verdict, error)
+        return self._gate.settle(self.grant, verdict, error)
 
     def success(self) -> bool:
         """Settle as a success."""
@@ -64,44 +64,45 @@ class Permit:
         return self.settle(Verdict.IGNORED)
 
     def drop(self) -> bool:
-        """Give the permit back unused."""
-        return self.settle(Verdict.CANCELLED)
+        """Give the permit back unused: the call was never made."""
+        return self._gate.withdraw(self.grant)
 
     def classify(self, result: object) -> None:
         """Settle by what the policy makes of a returned value."""
-        self._gate.leave(self._grant, result)
+        self._gate.leave(self.grant, result)
 
     def fail(self, error: BaseException) -> None:
         """Settle by what the policy makes of an exception."""
-        self._gate.fail(self._grant, error)
+        self._gate.fail(self.grant, error)
 
     def answered(self) -> None:
         """Note the first item of a stream: slow or not is decided by the time until here."""
-        self._gate.answered(self._grant)
+        self._gate.answered(self.grant)
 
 
 class PermitBlock:
     """``with`` or ``async with``: admits on entry, settles by how the block ends unless it did so itself."""
 
-    __slots__ = ("_gate", "_permits")
+    __slots__ = ("_gate", "_permit")
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self._permits: list[Permit] = []
+        self._permit: Permit | None = None
 
     def __enter__(self) -> Permit:
-        permit = Permit(self._gate, self._gate.acquire())
-        self._permits.append(permit)
-        return permit
+        if self._permit is not None:
+            raise RuntimeError("a permit block is entered once; call permit() for each block")
+        self._permit = Permit(self._gate, self._gate.acquire())
+        return self._permit
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        permit = self._permits.pop()
-        if permit.settled:
+        permit = self._permit
+        if permit is None or permit.settled:
             return
         if error is None:
-            permit.success()
+            self._gate.succeed(permit.grant)
         else:
             permit.fail(error)
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cqrs.circuit_breaker.errors import CircuitOpenError
+from cqrs.circuit_breaker.errors import CircuitOpenError, quick_rejection
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
 from cqrs.circuit_breaker.states import State
 from cqrs.circuit_breaker.window import Window
+
+RUNNING, OVERDUE, SETTLED = 0, 1, 2
+"""Marks of a grant."""
 
 
 class Lane:
@@ -31,9 +34,11 @@ class Lane:
         "credit",
         "era",
         "head",
+        "judged",
         "linked",
-        "next",
         "overdue",
+        "quick",
+        "ramping",
         "records",
         "since",
         "slow_after",
@@ -53,6 +58,7 @@ class Lane:
         self, state: State, era: int, now: float, window: Window, successes: int = 0, *, records: bool = True
     ) -> None:
         self.state = state
+        self.ramping = state is State.HALF_OPEN  # traffic returns step by step
         self.era = era
         self.since = now
         self.window = window
@@ -62,77 +68,98 @@ class Lane:
         self.carried = successes  # of them, counted by the lane before
         self.consecutive = 0
         self.overdue = 0
-        self.watch = False  # the next success must be evaluated
         self.would_open = False
         self.credit = 0.0  # of the ramp's error diffusion
-        self.slow_after = math.inf
-        self.timed = False
-        self.linked = False
-        self.next: Grant | None = None
-        self.head: Lane | Grant = self
-        self.tail: Lane | Grant = self
+        self.head = self.tail = NO_GRANT
 
-    @property
-    def ramping(self) -> bool:
-        """Whether traffic is returning step by step."""
-        return self.state is State.HALF_OPEN
-
-    def configure(self, policy: CircuitBreakerPolicy) -> None:
+    def configure(self, policy: CircuitBreakerPolicy, *, watch: bool = False) -> None:
         """Take over what the path without a lock needs to know of the policy."""
         slow = policy.slow_call_duration_threshold if self.records else None
         self.slow_after = math.inf if slow is None else slow
         self.timed = slow is not None
         self.linked = self.timed and policy.count_in_flight_slow
+        if self.linked and self.head is NO_GRANT:
+            self.head = self.tail = _sentinel()
+        self.judged = policy.judge.judges_results
+        self.set_watch(watch)
+
+    def drop_settled(self) -> None:
+        """Move ``head`` past settled calls; each lets go of the next: one that hangs holds nothing."""
+        while (first := self.head.next) is not None and first.mark == SETTLED:
+            self.head.next = None
+            self.head = first
+
+    def set_watch(self, watch: bool) -> None:
+        """Say whether the next success must be evaluated under the lock."""
+        self.watch = watch
+        self.quick = not (watch or self.timed or self.judged or self.window.timed)
 
 
 class Grant:
     """A permit as the state machine knows it: the right to one call, from the phase that granted it."""
 
-    __slots__ = ("answered", "kind", "limit", "next", "number", "overdue", "phase", "settled", "started")
+    __slots__ = ("answered", "mark", "next", "phase", "started")
+
+    quick = False
+    limit: float | None = None
+    number = 0
 
     def __init__(self, phase: Lane | HalfOpen, started: float) -> None:
         self.phase = phase
         self.started = started
-        self.settled = False
-        self.overdue = False
+        self.mark = RUNNING
         self.answered: float | None = None  # a stream's time to its first item
         self.next: Grant | None = None
-        self.kind = phase.kind
-        self.limit: float | None = None
-        self.number = 0
-
-    @property
-    def era(self) -> int:
-        """Era of the circuit in which the permit was granted."""
-        return self.phase.era
 
     def duration(self, now: float) -> float:
         """Seconds that count: until the first item of a stream, else until now."""
         return max(0.0, now - self.started) if self.answered is None else self.answered
 
 
+def _sentinel() -> Grant:
+    """Return the front of a list of grants; nobody else refers to it, so that what lies behind can go."""
+    sentinel = Grant.__new__(Grant)
+    sentinel.mark = SETTLED
+    sentinel.next = None
+    return sentinel
+
+
+NO_GRANT = _sentinel()
+"""Front of the list of a lane that keeps none."""
+
+
+class Probe(Grant):
+    """The grant of a half-open circuit; ``limit`` is its time in seconds, if it has one."""
+
+    __slots__ = ("limit", "number")
+
+    def __init__(self, phase: HalfOpen, started: float, number: int, limit: float | None) -> None:
+        super().__init__(phase, started)
+        self.number = number
+        self.limit = limit
+
+
 class Shut:
     """Calls are rejected: open until a deadline, or forced open."""
 
-    __slots__ = ("era", "evidence", "last_failure", "name", "reason", "state", "until")
+    __slots__ = ("era", "evidence", "last_failure", "name", "reason", "since", "state", "until", "word")
 
-    def __init__(
-        self, name: str, state: State, era: int, until: float, reason: str, evidence: dict[str, Any]
-    ):
+    def __init__(self, name: str, state: State, era: int, since: float, until: float, reason: str) -> None:
         self.name = name
+        self.since = since
         self.state = state
+        self.word = state.value
         self.era = era
         self.until = until
         self.reason = reason
-        self.evidence = evidence
+        self.evidence: dict[str, Any] = {}
         self.last_failure: str | None = None
 
     def rejection(self, now: float, source: str = "local") -> CircuitOpenError:
         """Return a fresh error for one rejected call."""
-        wait = None if self.until == math.inf else max(0.0, self.until - now)
-        return CircuitOpenError(
-            self.name, self.state.value, self.reason, wait, self.last_failure, source, self.era
-        )
+        left = self.until - now
+        wait = None if left == math.inf else left if left > 0.0 else 0.0
+        return quick_rejection(self.name, self.word, self.reason, wait, self.last_failure, source, self.era)
 
 
 class HalfOpen:

@@ -47,8 +47,8 @@ class CircuitBreakerPolicy:
         ignore: exceptions that say nothing about health; wins over ``record``.
         record_result: predicate on a returned value, true when it is a failure.
         classify: ``Outcome -> Verdict | Trip | None``, before the rules above; ``None`` leaves it to them.
-        on_cancel: what a cancelled call is: ``"slow_if_exceeded"`` (slow when it ran past the slow threshold,
-            else neutral), ``"ignore"`` (always neutral), ``"failure"``.
+        on_cancel: what a cancelled call is: ``"slow_if_exceeded"`` (past the slow threshold a slow call, or a
+            failed probe; before it neutral), ``"ignore"`` (always neutral), ``"failure"``.
         on_classifier_error: what a call is whose ``classify``, ``record``, ``ignore`` or ``record_result``
             raised: ``"failure"`` or ``"ignore"``; the error is logged once per circuit.
         initial_mode: ``Mode`` from the start; ``METRICS_ONLY`` is a safe roll-out.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
+from cqrs.exceptions import ConfigurationTypeError
+
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -53,7 +55,9 @@ def circuit_name(identifier: type[Any] | str) -> str:
     """
     if isinstance(identifier, str):
         return identifier
-    return f"{identifier.__module__}.{identifier.__qualname__}"
+    if isinstance(identifier, type):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return f"{identifier.__module__}.{identifier.__qualname__}"
+    raise ConfigurationTypeError(f"a circuit is identified by a class or a str, not by {identifier!r}")
 
 
 def should_use_fallback(

@@ -8,7 +8,6 @@ import random as random_module
 import threading
 import time
 import weakref
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
@@ -22,7 +21,7 @@ from cqrs.circuit_breaker.phases import Lane, Shut
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
 from cqrs.circuit_breaker.protocol import circuit_name
 from cqrs.circuit_breaker.report import snapshot
-from cqrs.exceptions import ConfigurationError
+from cqrs.exceptions import ConfigurationTypeError
 
 logger = logging.getLogger(__name__)
 
@@ -43,20 +42,9 @@ class _ChildGate(Gate):
         if isinstance(shut, Shut):
             now = self.clock()
             if now < shut.until:
-                self.machine.totals.rejected += 1
+                self.machine.own_totals().rejected += 1
                 raise shut.rejection(now, "parent")
         return super().enter()
-
-
-class _Entry:
-    """A circuit in the registry, with what the last sweep saw of it."""
-
-    __slots__ = ("activity", "breaker", "seen")
-
-    def __init__(self, breaker: CircuitBreaker, now: float) -> None:
-        self.breaker = breaker
-        self.activity = _activity(breaker.gate.machine)
-        self.seen = now
 
 
 class CircuitBreakers:
@@ -97,17 +85,19 @@ class CircuitBreakers:
         self._clock = clock
         self._random = random
         self._hub = ListenerHub(listeners)
+        self._hubs = (self._hub,)
         self._lock = threading.RLock()
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()  # longest unswept first
+        self._entries: dict[str, CircuitBreaker] = {}
         # A dropped circuit that someone still holds comes back with its state: there is never a second one.
         self._dropped: weakref.WeakValueDictionary[str, Gate] = weakref.WeakValueDictionary()
+        self._to_look_at: list[str] = []
         self._warned = False
 
     def __getitem__(self, name: type[Any] | str) -> CircuitBreaker:
         """Return the circuit of a name or handler class; made on first use."""
         key = name if isinstance(name, str) else circuit_name(name)
-        entry = self._entries.get(key)
-        return entry.breaker if entry is not None else self._make(key, None)
+        breaker = self._entries.get(key)
+        return breaker if breaker is not None else self._make(key, None)
 
     def key(self, parent: str, child: object) -> CircuitBreaker:
         """Return the circuit ``"parent:child"``, say one per tenant of a dependency.
@@ -116,13 +106,12 @@ class CircuitBreakers:
         forced open (``source`` of the rejection is ``"parent"``). Its calls do not count for the parent.
         """
         name = f"{parent}:{child}"
-        entry = self._entries.get(name)
-        return entry.breaker if entry is not None else self._make(name, parent)
+        breaker = self._entries.get(name)
+        return breaker if breaker is not None else self._make(name, parent)
 
     def get(self, name: str) -> CircuitBreaker | None:
         """Return the circuit of a name if there is one."""
-        entry = self._entries.get(name)
-        return None if entry is None else entry.breaker
+        return self._entries.get(name)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -165,7 +154,7 @@ class CircuitBreakers:
                 self._policies[name] = checked
             else:
                 self._policy = checked
-            circuits = [entry.breaker for entry in self._entries.values()]
+            circuits = list(self._entries.values())
             circuits += [CircuitBreaker.around(gate) for gate in self._dropped.values()]
         for breaker in circuits:
             wanted = self._policy_of(breaker)
@@ -196,29 +185,26 @@ class CircuitBreakers:
 
     def _make(self, name: str, parent: str | None) -> CircuitBreaker:
         with self._lock:
-            entry = self._entries.get(name)
-            if entry is not None:
-                return entry.breaker
-            gate = self._dropped.pop(name, None)
-            if gate is not None:
-                breaker = CircuitBreaker.around(gate)
-            else:
-                if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
-                    raise ConfigurationError(f"a circuit needs a name, a non-empty str, got {name!r}")
-                breaker = CircuitBreaker.around(self._new_gate(name, parent))
-            for oldest in list(itertools.islice(self._entries, 2)):
-                self._look(oldest)
+            known = self._entries.get(name)
+            if known is not None:
+                return known
+            if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigurationTypeError(f"a circuit needs a name, a non-empty str, got {name!r}")
+            gate = self._dropped.pop(name, None) or self._new_gate(name, parent)
+            self._look_on()
             if len(self._entries) >= self._max_circuits:
                 self._make_room()
-            self._entries[name] = _Entry(breaker, self._clock())
+            gate.seen_activity = _activity(gate.machine)
+            gate.used_after = gate.used_before = gate.looked_at = self._clock()
+            breaker = self._entries[name] = CircuitBreaker.around(gate)
             return breaker
 
     def _new_gate(self, name: str, parent: str | None) -> Gate:
         own = self._policies.get(name) or self._policies.get(parent or "") or self._policy
         machine = Machine(name, own, self._clock(), self._random)
         if parent is None:
-            return Gate(machine, self._clock, (self._hub,))
-        child = _ChildGate(machine, self._clock, (self._hub,))
+            return Gate(machine, self._clock, self._hubs)
+        child = _ChildGate(machine, self._clock, self._hubs)
         child.parent = self[parent].gate
         return child
 
@@ -231,30 +217,38 @@ class CircuitBreakers:
 
     def _look(self, name: str) -> bool:
         """Note whether a circuit was used since the last look; drop it when idle too long."""
-        entry = self._entries[name]
-        now = self._clock()
-        activity = _activity(entry.breaker.gate.machine)
-        if activity != entry.activity:
-            entry.activity = activity
-            entry.seen = now
-        elif now - entry.seen > self._idle_ttl and _forgettable(entry.breaker.gate, now):
-            self._drop(name)
-            return True
-        self._entries.move_to_end(name)
-        return False
+        breaker = self._entries.get(name)
+        if breaker is None:
+            return False
+        gate, now = breaker.gate, self._clock()
+        activity = _activity(gate.machine)
+        if activity != gate.seen_activity:
+            gate.used_after, gate.used_before, gate.seen_activity = gate.looked_at, now, activity
+        gate.looked_at = now
+        if now - gate.used_before <= self._idle_ttl or not _forgettable(gate, now):
+            return False
+        self._drop(name)
+        return True
+
+    def _look_on(self) -> None:
+        """Look at the next two circuits, so that all have their turn as circuits are made."""
+        for _ in range(2):
+            if not self._to_look_at:
+                self._to_look_at = list(self._entries)
+            if self._to_look_at:
+                self._look(self._to_look_at.pop())
 
     def _make_room(self) -> None:
-        """Drop the longest unused circuit that has nothing to remember; give up after a number of looks."""
-        now = self._clock()
-        for _ in range(min(2 * len(self._entries), 256)):
-            name, entry = next(iter(self._entries.items()))
-            activity = _activity(entry.breaker.gate.machine)
-            if activity == entry.activity and _forgettable(entry.breaker.gate, now):
-                self._drop(name)
+        """Drop the longest unused of a few circuits that has nothing to remember; after 8 tries make do."""
+        for _ in range(8):
+            sample = list(itertools.islice(self._entries, 32))
+            if any([self._look(name) for name in sample]):  # noqa: C419  (all are looked at)
                 return
-            if activity != entry.activity:
-                entry.activity, entry.seen = activity, now
-            self._entries.move_to_end(name)
+            for name in sorted(sample, key=lambda name: self._entries[name].gate.used_after):
+                if _forgettable(self._entries[name].gate, self._clock()):
+                    self._drop(name)
+                    return
+                self._entries[name] = self._entries.pop(name)  # to the end: others have their turn
         if not self._warned:
             self._warned = True
             logger.warning(
@@ -262,7 +256,7 @@ class CircuitBreakers:
             )
 
     def _drop(self, name: str) -> None:
-        self._dropped[name] = self._entries.pop(name).breaker.gate
+        self._dropped[name] = self._entries.pop(name).gate
 
 
 def _activity(machine: Machine) -> int:

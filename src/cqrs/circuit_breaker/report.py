@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cqrs.circuit_breaker import conditions
 from cqrs.circuit_breaker.conditions import Condition
 from cqrs.circuit_breaker.machine import Machine
-from cqrs.circuit_breaker.phases import HalfOpen, Lane, Shut
+from cqrs.circuit_breaker.phases import RUNNING, HalfOpen, Lane, Shut
 from cqrs.circuit_breaker.states import Mode, State
 from cqrs.circuit_breaker.window import Counts
 
@@ -152,8 +152,9 @@ def explain(machine: Machine, now: float) -> Explanation:
     if isinstance(phase, Shut):
         reason = phase.reason
         if phase.until != math.inf:
-            # measured in seconds since the deadline: the condition holds from 0 on
-            found.append(Condition("wait_is_over", min(0.0, now - phase.until), 0.0, now >= phase.until))
+            name = "wait_duration_in_open" if phase.state is State.OPEN else "ttl"
+            wait = phase.until - phase.since
+            found.append(Condition(name, now - phase.since, wait, now >= phase.until))
     elif isinstance(phase, HalfOpen):
         reason = f"{len(phase.live)} probes running, {phase.good} succeeded, {phase.bad} failed"
         permitted = policy.permitted_calls_in_half_open
@@ -187,7 +188,7 @@ def _overdue(lane: Lane, now: float) -> int:
     found = lane.overdue
     node = lane.head.next
     while node is not None:
-        if not node.settled and node.answered is None and now - node.started >= lane.slow_after:
+        if node.mark == RUNNING and node.answered is None and now - node.started >= lane.slow_after:
             found += 1
         node = node.next
     return found

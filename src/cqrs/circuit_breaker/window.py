@@ -8,6 +8,7 @@ circuit's lock. A window therefore keeps *marks* (totals at some moment) and sub
 from __future__ import annotations
 
 import math
+from array import array
 from collections import deque
 from typing import NamedTuple, Protocol
 
@@ -56,36 +57,42 @@ class Window(Protocol):
         ...
 
 
+_MARK = 5
+"""Numbers per segment: bucket index; totals at its start: successes, other outcomes, failures, slow ones."""
+
+
 class TimedCounts:
     """Buckets on the grid of the clock: outcome at t is in bucket floor(t / b) (L1)."""
 
-    __slots__ = ("_failures", "_others", "_segments", "_size", "_slow", "_width", "segment_end")
+    __slots__ = ("_failures", "_marks", "_others", "_shape", "_slow", "segment_end")
 
     timed = True
 
     def __init__(self, shape: TimeWindow, now: float, successes: int = 0) -> None:
-        self._width = shape.bucket_seconds
-        self._size = shape.buckets
+        self._shape = shape
         self._others = 0  # outcomes beside quick successes
         self._failures = 0
         self._slow = 0
-        index = math.floor(now / self._width)
-        # (bucket index, totals when it began), oldest first
-        self._segments: list[tuple[int, int, int, int, int]] = [(index, successes, 0, 0, 0)]
-        self.segment_end = (index + 1) * self._width
+        index = math.floor(now / shape.bucket_seconds)
+        self._marks = array("q", (index, successes, 0, 0, 0))  # segments, oldest first
+        self.segment_end = (index + 1) * shape.bucket_seconds
 
     def advance(self, now: float, successes: int) -> None:
         if now < self.segment_end:  # also when the clock stood still or stepped back
             return
-        index = max(math.floor(now / self._width), self._segments[-1][0] + 1)
-        self._segments.append((index, successes, self._others, self._failures, self._slow))
-        self.segment_end = (index + 1) * self._width
-        oldest = index - self._size
-        expired = 0
-        while self._segments[expired][0] <= oldest:
-            expired += 1
-        if expired:
-            del self._segments[:expired]
+        width = self._shape.bucket_seconds
+        marks = self._marks
+        index = max(math.floor(now / width), marks[-_MARK] + 1)
+        marks.extend((index, successes, self._others, self._failures, self._slow))
+        self.segment_end = (index + 1) * width
+        del marks[: self._first(index)]
+
+    def _first(self, index: int) -> int:
+        """Return where the first segment begins that a window ending with bucket ``index`` holds."""
+        at, oldest = 0, index - self._shape.buckets
+        while at < len(self._marks) and self._marks[at] <= oldest:
+            at += _MARK
+        return at
 
     def add(self, successes: int, *, failed: bool, slow: bool) -> None:
         self._others += 1
@@ -93,43 +100,45 @@ class TimedCounts:
         self._slow += slow
 
     def counts(self, successes: int) -> Counts:
-        _, ok, others, failures, slow = self._segments[0]
-        calls = successes - ok + self._others - others
-        return Counts(calls, self._failures - failures, self._slow - slow)
+        return self._since(0, successes)
 
     def counts_at(self, now: float, successes: int) -> Counts:
         if now < self.segment_end:
             return self.counts(successes)
-        oldest = max(math.floor(now / self._width), self._segments[-1][0] + 1) - self._size
-        for index, ok, others, failures, slow in self._segments:
-            if index > oldest:
-                calls = successes - ok + self._others - others
-                return Counts(calls, self._failures - failures, self._slow - slow)
-        return Counts(0, 0, 0)
+        index = max(math.floor(now / self._shape.bucket_seconds), self._marks[-_MARK] + 1)
+        first = self._first(index)
+        return Counts(0, 0, 0) if first == len(self._marks) else self._since(first, successes)
 
-    def load(self, pieces: list[tuple[float, Counts]], now: float) -> None:
+    def _since(self, at: int, successes: int) -> Counts:
+        _, ok, others, failures, slow = self._marks[at : at + _MARK]
+        calls = successes - ok + self._others - others
+        return Counts(calls, self._failures - failures, self._slow - slow)
+
+    def load(self, pieces: list[tuple[float, Counts]]) -> None:
         """Take over the pieces of another window; a piece goes where its newest outcome may be."""
-        current, successes = self._segments[-1][:2]
-        placed: dict[int, list[Counts]] = {}
+        width, marks = self._shape.bucket_seconds, self._marks
+        current, successes = marks[-_MARK], marks[-_MARK + 1]
+        placed: dict[int, list[Counts]] = {current: []}
         for end, counts in pieces:
-            index = current if end == -math.inf else min(current, math.ceil(end / self._width) - 1)
-            if index > current - self._size:
+            index = current if end == -math.inf else min(current, math.ceil(end / width) - 1)
+            if index > current - self._shape.buckets:
                 placed.setdefault(index, []).append(counts)
-        placed.setdefault(current, [])
-        self._segments = []
+        del marks[:]
         for index in sorted(placed):
-            self._segments.append((index, successes, self._others, self._failures, self._slow))
+            marks.extend((index, successes, self._others, self._failures, self._slow))
             for counts in placed[index]:
                 self._others += counts.calls
                 self._failures += counts.failures
                 self._slow += counts.slow
 
     def contents(self, successes: int) -> list[tuple[float, Counts]]:
-        ends = [*self._segments[1:], (0, successes, self._others, self._failures, self._slow)]
         pieces: list[tuple[float, Counts]] = []
-        for (index, ok, others, failures, slow), end in zip(self._segments, ends, strict=True):
-            counts = Counts(end[1] - ok + end[2] - others, end[3] - failures, end[4] - slow)
-            pieces.append(((index + 1) * self._width, counts))
+        later = Counts(0, 0, 0)
+        for at in range(len(self._marks) - _MARK, -1, -_MARK):
+            since = self._since(at, successes)
+            counts = Counts(*(mine - theirs for mine, theirs in zip(since, later, strict=True)))
+            pieces.insert(0, ((self._marks[at] + 1) * self._shape.bucket_seconds, counts))
+            later = since
         return pieces
 
 
@@ -175,7 +184,7 @@ class RingCounts:
     def counts_at(self, now: float, successes: int) -> Counts:
         return self.counts(successes)  # what it drops can never be counted again
 
-    def load(self, pieces: list[tuple[float, Counts]], now: float) -> None:
+    def load(self, pieces: list[tuple[float, Counts]]) -> None:
         """Take over the pieces of another window; within a piece the bad outcomes count as the newest."""
         for _, counts in pieces:
             self._others += counts.calls
@@ -204,7 +213,7 @@ class RingCounts:
 
 
 class NoCounts:
-    """No window: only failures in a row are looked at."""
+    """No window: only failures in a row are looked at. Holds nothing, so that one serves all."""
 
     __slots__ = ()
 
@@ -227,13 +236,16 @@ class NoCounts:
         return []
 
 
+NO_COUNTS = NoCounts()
+
+
 def make_window(shape: TimeWindow | CountWindow | None, now: float, successes: int = 0) -> Window:
     """Return an empty window; ``successes`` is the running total that it starts from."""
     if isinstance(shape, TimeWindow):
         return TimedCounts(shape, now, successes)
     if isinstance(shape, CountWindow):
         return RingCounts(shape, successes)
-    return NoCounts()
+    return NO_COUNTS
 
 
 def reshaped(old: Window, shape: TimeWindow | CountWindow | None, now: float, successes: int) -> Window:
@@ -243,5 +255,5 @@ def reshaped(old: Window, shape: TimeWindow | CountWindow | None, now: float, su
         return old.resized(shape, successes)
     new = make_window(shape, now, successes)
     if isinstance(new, (TimedCounts, RingCounts)):
-        new.load(old.contents(successes), now)
+        new.load(old.contents(successes))
     return new
