@@ -52,10 +52,11 @@ def why_open(
     policy: CircuitBreakerPolicy, counts: Counts, overdue: int, consecutive: int, minimum: int
 ) -> str | None:
     """Return why the circuit must open, or ``None``."""
-    if failures_met(policy, counts, minimum):
-        return f"{counts.failures} of {counts.calls} calls failed"
-    if slowness_met(policy, counts, overdue, minimum):
-        return f"{counts.slow + overdue} of {counts.calls + overdue} calls were slow"
+    if counts.calls + overdue >= minimum:
+        if failures_met(policy, counts, minimum):
+            return f"{counts.failures} of {counts.calls} calls failed"
+        if slowness_met(policy, counts, overdue, minimum):
+            return f"{counts.slow + overdue} of {counts.calls + overdue} calls were slow"
     if row_met(policy, consecutive):
         return f"{consecutive} failures in a row"
     return None

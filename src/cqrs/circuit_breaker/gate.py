@@ -16,9 +16,10 @@ from typing import TypeVar
 from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.circuit_breaker.events import CallFailed, CallRejected, CircuitEvent
 from cqrs.circuit_breaker.listeners import ListenerHub
-from cqrs.circuit_breaker.machine import LOCK_FREE, Machine
+from cqrs.circuit_breaker.machine import Machine
 from cqrs.circuit_breaker.phases import RUNNING, SETTLED, Grant, Lane, Shut
 from cqrs.circuit_breaker.states import State
+from cqrs.circuit_breaker.transitions import LOCK_FREE
 from cqrs.circuit_breaker.verdict import FAILURE, SUCCESS, Trip, Verdict
 
 R = TypeVar("R")

@@ -110,9 +110,9 @@ class TimedCounts:
         return Counts(0, 0, 0) if first == len(self._marks) else self._since(first, successes)
 
     def _since(self, at: int, successes: int) -> Counts:
-        _, ok, others, failures, slow = self._marks[at : at + _MARK]
-        calls = successes - ok + self._others - others
-        return Counts(calls, self._failures - failures, self._slow - slow)
+        marks = self._marks
+        calls = successes - marks[at + 1] + self._others - marks[at + 2]
+        return Counts(calls, self._failures - marks[at + 3], self._slow - marks[at + 4])
 
     def load(self, pieces: list[tuple[float, Counts]]) -> None:
         """Take over the pieces of another window; a piece goes where its newest outcome may be."""
