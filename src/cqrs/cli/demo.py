@@ -98,16 +98,17 @@ def _view(arguments: argparse.Namespace) -> View:
 
     if arguments.json:
         return SilentView()
-    if sys.stdout.isatty() and not arguments.plain:
-        with suppress(ImportError):
-            from rich.console import Console
+    if not sys.stdout.isatty() or arguments.plain:
+        return PlainView(sys.stdout)
+    try:
+        from rich.console import Console
+    except ImportError:
+        sys.stdout.write("Lines only; for the live view: pip install 'holdfast[cli]'\n")
+        return PlainView(sys.stdout)
+    from cqrs.demo.live import LiveView
 
-            from cqrs.demo.live import LiveView
-
-            console = Console()
-            if not console.is_dumb_terminal:
-                return LiveView(console)
-    return PlainView(sys.stdout)
+    console = Console()
+    return PlainView(sys.stdout) if console.is_dumb_terminal else LiveView(console)
 
 
 def _write_report(result: Result, arguments: argparse.Namespace) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from cqrs._version import __version__
@@ -28,5 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
     except KeyboardInterrupt:
+        sys.stderr.write("holdfast: stopped\n")
         return INTERRUPTED
     return status

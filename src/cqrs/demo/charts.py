@@ -132,7 +132,7 @@ def _figure(plot: Plot, title: str, text: str, parts: Sequence[str]) -> str:
     cursor = element("line", class_="cursor", x1=LEFT, x2=LEFT, y1=0, y2=plot.height)
     frame = element("line", class_="base", x1=LEFT, x2=WIDTH - RIGHT, y1=plot.height, y2=plot.height)
     return (
-        f'<svg viewBox="0 -6 {WIDTH:g} {plot.height + 32:g}" role="img" tabindex="0" '
+        f'<div class="scroll"><svg viewBox="0 -6 {WIDTH:g} {plot.height + 32:g}" role="img" tabindex="0" '
         f'aria-label="{escape(title)}. {escape(text)}">'
-        f"{''.join(parts)}{frame}{plot.time_axis()}{cursor}</svg>"
+        f"{''.join(parts)}{frame}{plot.time_axis()}{cursor}</svg></div>"
     )
