@@ -30,12 +30,14 @@ class StateChanged(CircuitEvent):
 
     Attributes:
         reason: why, in a few words.
+        phase: ``"probing"`` or ``"ramping"`` when ``to_state`` is half-open, else ``None``.
         evidence: the figures behind it: counts, rates, thresholds, waits.
     """
 
     from_state: State
     to_state: State
     reason: str
+    phase: str | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 

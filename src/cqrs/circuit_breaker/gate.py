@@ -116,16 +116,18 @@ class Gate:
                 if token is lane:
                     lane.successes += 1
                     return
+                first = lane.head.next
                 if (
                     type(token) is Grant
                     and token.phase is lane
                     and token.mark == RUNNING
                     and token.answered is None
                     and now - token.started < lane.slow_after
+                    and (first is None or now - first.started < lane.slow_after)
                 ):
                     token.mark = SETTLED
                     lane.successes += 1
-                    if token.next is None and lane.head.next is token:  # drop_settled() for the usual case
+                    if token.next is None and first is token:  # drop_settled() for the usual case
                         lane.head.next = None
                         lane.head = token
                     else:
@@ -164,21 +166,15 @@ class Gate:
     def enter_locked(self) -> Grant:
         """Admit a call by the state machine."""
         machine = self.machine
-        if not self._begin():
+        answer = self._change(machine.admit_or_reject)
+        if isinstance(answer, Grant):
+            return answer
+        if answer is None:
             why = "called by a finaliser or signal handler in the middle of a state change"
             raise CircuitOpenError(machine.name, State.OPEN.value, why, 0.0, epoch=machine.phase.era)
-        try:
-            now = self.clock()
-            grant = machine.admit(now)
-            if grant is not None:
-                return grant
-            machine.own_totals().rejected += 1
-            error = machine.rejection(now)
-        finally:
-            self._end()
         if self.listened():
-            self._report_rejection(error, now)
-        raise error
+            self._report_rejection(answer, self.clock())
+        raise answer
 
     def _report_rejection(self, error: CircuitOpenError, now: float) -> None:
         state = State(error.state)
@@ -186,16 +182,13 @@ class Gate:
 
     def settle(self, token: Token, verdict: Verdict | Trip, error: BaseException | None = None) -> bool:
         """Record the end of a call; ``False`` when it no longer matters (another era, or settled before)."""
-        if not self._begin():
-            self._defer(lambda: self.settle(token, verdict, error))
-            return True
         machine = self.machine
         before = machine.phase
-        try:
-            settled = machine.settle(token, self.clock(), verdict)
-            after = machine.phase
-        finally:
-            self._end(deliver=False)
+        settled = self._change(lambda now: machine.settle(token, now, verdict), deliver=False)
+        if settled is None:
+            self._defer(lambda: self.settle(token, verdict, error))
+            return True
+        after = machine.phase
         if settled and (after is not before or self.listened()):
             failed = verdict is FAILURE or isinstance(verdict, Trip)
             self._remember(error, after if after is not before else None, failed)
@@ -205,13 +198,10 @@ class Gate:
 
     def withdraw(self, token: Token) -> bool:
         """Take an admission back: the call was never made. ``False`` when that no longer matters."""
-        if not self._begin():
+        withdrawn = self._change(lambda _: self.machine.withdraw(token))
+        if withdrawn is None:
             self._defer(lambda: self.withdraw(token))
-            return True
-        try:
-            return self.machine.withdraw(token)
-        finally:
-            self._end()
+        return withdrawn is not False
 
     def abandon(self, token: Token, verdict: Verdict) -> None:
         """Settle from where a garbage collector may be the caller: never waits for the lock."""
@@ -223,15 +213,36 @@ class Gate:
         else:
             self._defer(lambda: self.settle(token, verdict))
 
-    def order(self, change: Callable[[float], None]) -> None:
+    def order(self, change: Callable[[float], object]) -> None:
         """Apply a change to the state machine, given the time."""
-        if not self._begin():
+        if self._change(lambda now: (change(now),)) is None:
             self._defer(lambda: self.order(change))
-            return
-        try:
-            change(self.clock())
-        finally:
-            self._end()
+
+    def _change(self, action: Callable[[float], R], *, deliver: bool = True) -> R | None:
+        """Run ``action`` under the lock; ``None`` when this very thread is in the middle of another.
+
+        That happens when a signal handler or a finaliser makes or ends a guarded call: it must neither wait
+        for itself nor see a half-made change. ``with`` rather than ``acquire``: between taking the lock and
+        the block CPython lets no signal in.
+        """
+        if self.deferred and not self.busy:
+            self._catch_up()
+        with self.lock:
+            if self.busy:
+                return None
+            self.busy = True
+            try:
+                result = action(self.clock())
+            finally:
+                events = self.machine.events
+                if events is not None:
+                    self.machine.events = None
+                    for hub in self.hubs:
+                        hub.enqueue(events)
+                self.busy = False
+        if deliver and (events is not None or self.deferred):
+            self._deliver()
+        return result
 
     def read(self, what: Callable[[Machine, float], R]) -> R:
         """Return a consistent view of the state machine."""
@@ -255,32 +266,6 @@ class Gate:
         for hub in self.hubs:
             hub.enqueue([event])
         self._deliver()
-
-    def _begin(self) -> bool:
-        """Take the lock; ``False`` when this very thread is in the middle of a change already.
-
-        That happens when a signal handler or a finaliser makes or ends a guarded call: it must neither wait
-        for itself nor see a half-made change.
-        """
-        if self.deferred and not self.busy:
-            self._catch_up()
-        self.lock.acquire()
-        if self.busy:
-            self.lock.release()
-            return False
-        self.busy = True
-        return True
-
-    def _end(self, *, deliver: bool = True) -> None:
-        events = self.machine.events
-        if events is not None:
-            self.machine.events = None
-            for hub in self.hubs:
-                hub.enqueue(events)
-        self.busy = False
-        self.lock.release()
-        if deliver and (events is not None or self.deferred):
-            self._deliver()
 
     def _deliver(self) -> None:
         for hub in self.hubs:

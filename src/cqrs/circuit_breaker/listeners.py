@@ -33,7 +33,7 @@ class _Subscription:
         self.listener = listener
         self.inline = inline
         self.queue: deque[CircuitEvent] = deque()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a finaliser may bring an event in the middle of another
         self.idle = threading.Event()
         self.idle.set()
         self.worker_pid: int | None = None
@@ -90,7 +90,7 @@ class ListenerHub:
     __slots__ = ("_lock", "subscriptions")
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.subscriptions: tuple[_Subscription, ...] = ()
         for listener in listeners:
             self.add(listener)

@@ -39,6 +39,14 @@ class Machine(Transitions):
             phase = self.phase
         return self._grant(phase, now) if isinstance(phase, Lane) else None
 
+    def admit_or_reject(self, now: float) -> Grant | CircuitOpenError:
+        """Grant a permit, or count a rejection and return its error."""
+        grant = self.admit(now)
+        if grant is None:
+            self.own_totals().rejected += 1
+            return self.rejection(now)
+        return grant
+
     def _grant(self, lane: Lane, now: float) -> Grant | None:
         if lane.ramping and conditions.ramp_share(self.policy, lane, now) >= 1.0:
             lane = self._promote(lane, now)
@@ -171,6 +179,8 @@ class Machine(Transitions):
             if outcome is SUCCESS:
                 lane.successes += 1
             return
+        if lane.linked:
+            self._mark_overdue(lane, now)
         lane.window.advance(now, lane.successes)
         if outcome is SUCCESS:
             lane.consecutive = 0

@@ -113,6 +113,9 @@ class CircuitBreakers:
         """Return the circuit of a name if there is one."""
         return self._entries.get(name)
 
+    def __bool__(self) -> bool:
+        return True  # also while it is empty: ``if circuit_breaker:`` asks whether there is one
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -120,7 +120,10 @@ class Transitions:
             self.own_totals().absorb(before)
         self._settle_in(phase)
         states = _state_of(before), _state_of(phase)
-        self._tell(StateChanged(self.name, phase.era, now, *states, why, evidence or {}))
+        word = "probing" if isinstance(phase, HalfOpen) else None
+        if isinstance(phase, Lane) and phase.ramping:
+            word = "ramping"
+        self._tell(StateChanged(self.name, phase.era, now, *states, why, word, evidence or {}))
 
     def own_totals(self) -> Totals:
         """Return the totals to write to; a circuit that only ever succeeded needs none."""
