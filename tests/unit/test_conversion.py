@@ -52,6 +52,11 @@ class Note:
     item_id: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class ShortNote:
+    text_body: str
+
+
 class Labels(TypedDict):
     made_at: datetime.date
 
@@ -229,6 +234,16 @@ def test_an_annotation_that_cannot_be_evaluated_is_a_configuration_error() -> No
 
 def test_identifiers_written_without_dashes_are_read() -> None:
     assert _conversion.decode(field_type(uuid.UUID), {"someValue": IDENTITY.hex}).some_value == IDENTITY
+
+
+def test_a_decimal_that_was_written_as_a_number_is_read_as_it_was_written() -> None:
+    assert _conversion.decode(field_type(Decimal), {"someValue": 0.1}).some_value == Decimal("0.1")
+
+
+def test_of_two_dataclasses_the_one_that_knows_all_keys_is_read() -> None:
+    read = _conversion.decode(field_type(ShortNote | Note), {"someValue": {"textBody": "x", "itemId": "y"}})
+
+    assert read.some_value == Note("x", "y")
 
 
 def test_zulu_time_is_read() -> None:

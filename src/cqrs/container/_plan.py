@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 import functools
 import inspect
-import sys
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cqrs.container._cells import AsyncCell, SyncCell
+from cqrs.container._signature import chain, parameters_of, type_name
 from cqrs.exceptions import ResolutionError
 
 
@@ -243,27 +243,14 @@ def _own_registration(key: Any) -> Registration:
     return Registration(key, Lifetime.TRANSIENT)
 
 
-def _parameters(provider: Any, path: tuple[Any, ...]) -> Iterable[inspect.Parameter]:
-    if isinstance(provider, type):
-        if all(
-            base is object or not {"__init__", "__new__"} & vars(base).keys() for base in provider.__mro__
-        ):
-            return ()
-        owner = next(base for base in provider.__mro__ if "__init__" in vars(base))
-        namespace: dict[str, Any] | None = vars(sys.modules[owner.__module__])
-    else:
-        namespace = None
+def _parameters(provider: Any, path: tuple[Any, ...]) -> Sequence[inspect.Parameter]:
     try:
-        signature = inspect.signature(provider, globals=namespace, eval_str=True)
+        return parameters_of(provider)
     except NameError as error:
         raise ResolutionError(
             f"cannot build {chain(path)}: an annotation of {type_name(provider)} cannot be evaluated: "
             f"{error}; import that name at run time"
         ) from error
-    except ValueError:  # a built-in without signature takes no injected arguments
-        return ()
-    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [parameter for parameter in signature.parameters.values() if parameter.kind not in variable]
 
 
 def _candidates(annotation: Any) -> tuple[Any, ...]:
@@ -277,13 +264,3 @@ def _candidates(annotation: Any) -> tuple[Any, ...]:
     if type(None) in typing.get_args(annotation) and len(members) == 1:  # Optional
         return _candidates(members[0])
     return (annotation,)
-
-
-def type_name(key: Any) -> str:
-    """Return a type as it is written in code."""
-    return key.__qualname__ if hasattr(key, "__qualname__") and not typing.get_args(key) else str(key)
-
-
-def chain(path: Iterable[Any]) -> str:
-    """Return the types that led to a problem, first one first."""
-    return " -> ".join(type_name(key) for key in path)

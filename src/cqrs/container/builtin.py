@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
-from cqrs.container._plan import Lifetime, Node, Planner, Registration, type_name
+from cqrs.container._plan import Lifetime, Node, Planner, Registration
 from cqrs.container._scope import Scope
+from cqrs.container._signature import type_name
 from cqrs.exceptions import ConfigurationError, ResolutionError
 
 __all__ = ["BuiltinContainer", "Lifetime"]

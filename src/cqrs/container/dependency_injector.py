@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from cqrs.container._external import missing_extra
+from cqrs.container._signature import chain, parameters_of, type_name
 from cqrs.exceptions import ResolutionError
 
 if TYPE_CHECKING:
@@ -71,15 +72,15 @@ class DependencyInjectorCQRSContainer:
             if builder is None:
                 if path:
                     raise ResolutionError(
-                        f"cannot build {_chain((*path, type_))}: no provider of the container gives "
-                        f"{_name(type_)}"
+                        f"cannot build {chain((*path, type_))}: no provider of the container gives "
+                        f"{type_name(type_)}"
                     )
                 return await self._construct(type_)
             self._builders[type_] = builder
         try:
             value = builder()
         except self._error as error:
-            raise ResolutionError(f"cannot build {_chain((*path, type_))}: {error}") from error
+            raise ResolutionError(f"cannot build {chain((*path, type_))}: {error}") from error
         # With an asynchronous resource below it, any provider returns a future.
         return await value if asyncio.isfuture(value) or inspect.iscoroutine(value) else value
 
@@ -101,7 +102,7 @@ class DependencyInjectorCQRSContainer:
         matches = exact or narrower
         if len(matches) > 1:
             raise ResolutionError(
-                f"cannot build {_chain((*path, type_))}: several providers give {_name(type_)}: "
+                f"cannot build {chain((*path, type_))}: several providers give {type_name(type_)}: "
                 f"{', '.join(sorted(matches))}"
             )
         return next(iter(matches.values()), None)
@@ -134,26 +135,26 @@ class DependencyInjectorCQRSContainer:
         return typing.get_args(returned)[0] if is_generator and typing.get_args(returned) else returned
 
 
-def _name(type_: Any) -> str:
-    return type_.__qualname__ if isinstance(type_, type) else str(type_)
-
-
-def _chain(path: tuple[Any, ...]) -> str:
-    return " -> ".join(_name(type_) for type_ in path)
-
-
 def _wanted_arguments(type_: Any) -> dict[str, Any]:
     """Return name and type of the constructor parameters that have no default."""
     if not isinstance(type_, type) or inspect.isabstract(type_) or getattr(type_, "_is_protocol", False):
-        raise ResolutionError(f"no provider of the container gives {_name(type_)}, and it is abstract")
+        raise ResolutionError(f"no provider of the container gives {type_name(type_)}, and it is abstract")
     wanted: dict[str, Any] = {}
-    for parameter in inspect.signature(type_, eval_str=True).parameters.values():
-        variable = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if variable or parameter.default is not parameter.empty:
+    for parameter in _parameters(type_):
+        if parameter.default is not parameter.empty:
             continue
         if parameter.annotation is parameter.empty:
             raise ResolutionError(
-                f"cannot build {type_.__qualname__}: parameter {parameter.name!r} has no annotation"
+                f"cannot build {type_name(type_)}: parameter {parameter.name!r} has no annotation"
             )
         wanted[parameter.name] = parameter.annotation
     return wanted
+
+
+def _parameters(type_: Any) -> Sequence[inspect.Parameter]:
+    try:
+        return parameters_of(type_)
+    except NameError as error:
+        raise ResolutionError(
+            f"cannot build {type_name(type_)}: {error}; import that name at run time"
+        ) from error

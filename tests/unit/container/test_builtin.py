@@ -457,6 +457,8 @@ async def test_tasks_that_wait_for_a_singleton_share_its_failure_and_the_next_on
 
 
 async def test_when_the_building_task_is_cancelled_another_one_takes_over() -> None:
+    problems: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
     attempts = 0
     gate = asyncio.Event()
 
@@ -478,6 +480,8 @@ async def test_when_the_building_task_is_cancelled_another_one_takes_over() -> N
     assert {type(outcome) for outcome in await asyncio.gather(first, third, return_exceptions=True)} == {
         asyncio.CancelledError
     }
+    await asyncio.sleep(0)
+    assert problems == []
 
 
 def test_an_async_singleton_serves_one_event_loop_after_another() -> None:

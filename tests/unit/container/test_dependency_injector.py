@@ -130,6 +130,22 @@ async def test_two_providers_of_one_type_are_refused_by_name() -> None:
         await wrap(external).resolve(Handler)
 
 
+class Undefined:
+    def __init__(self, thing: NotDefinedAnywhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+
+class Untyped:
+    def __init__(self, thing) -> None: ...  # type: ignore[no-untyped-def]
+
+
+@pytest.mark.parametrize(
+    ("type_", "message"), [(Undefined, "NotDefinedAnywhere"), (Untyped, "'thing' has no ann")]
+)
+async def test_a_handler_whose_parameters_say_nothing_is_a_resolution_error(type_: Any, message: str) -> None:
+    with pytest.raises(ResolutionError, match=message):
+        await DependencyInjectorCQRSContainer().resolve(type_)
+
+
 async def test_an_undefined_dependency_is_a_resolution_error() -> None:
     external = containers.DynamicContainer()
     external.set_provider("port", providers.Dependency(instance_of=Port))

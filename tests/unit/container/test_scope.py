@@ -254,6 +254,31 @@ async def test_a_cancellation_while_closing_still_closes_the_rest_and_is_raised(
     assert log == ["connection"]
 
 
+async def test_a_cancellation_while_closing_after_an_error_is_raised() -> None:
+    closing = asyncio.Event()
+
+    async def begin() -> AsyncIterator[Session]:
+        try:
+            yield Session()
+        finally:
+            closing.set()
+            await asyncio.Event().wait()
+
+    container = BuiltinContainer().register(Session, begin, lifetime=Lifetime.SCOPED)
+
+    async def work() -> None:
+        async with container.scope() as scope:
+            await scope.resolve(Session)
+            raise ValueError
+
+    task = asyncio.create_task(work())
+    await closing.wait()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_a_dependency_that_yields_twice_is_reported(kind: str) -> None:
     def twice() -> Iterator[Session]:
         yield Session()
