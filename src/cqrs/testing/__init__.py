@@ -1,0 +1,11 @@
+"""Tools for testing code that uses circuit breakers: a clock under control, faults, traces of state changes.
+
+Pytest fixtures are in ``cqrs.testing.pytest_plugin``; importing this package does not import pytest.
+"""
+
+from cqrs.testing.clock import FakeClock
+from cqrs.testing.faults import Fault, Latency, Strategy
+from cqrs.testing.script import Script
+from cqrs.testing.trace import TransitionRecorder, assert_trace
+
+__all__ = ["FakeClock", "Fault", "Latency", "Script", "Strategy", "TransitionRecorder", "assert_trace"]

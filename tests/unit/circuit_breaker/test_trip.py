@@ -1,0 +1,255 @@
+"""L2 and L3: what opens a closed circuit, and how calls still in flight count."""
+
+from __future__ import annotations
+
+import pytest
+
+from cqrs.circuit_breaker import CountWindow, Outcome, State, Trip, Verdict
+from cqrs.testing import FakeClock
+
+from .support import (
+    Boom,
+    Missing,
+    boom,
+    breaker,
+    count_policy,
+    fail,
+    is_rejected,
+    settle,
+    succeed,
+    time_policy,
+)
+
+SLOW = {"slow_call_duration_threshold": 2.0, "slow_call_rate_threshold": 0.75}
+
+
+@pytest.mark.parametrize(("failures", "expected"), [(1, State.CLOSED), (2, State.OPEN), (3, State.OPEN)])
+def test_l02_opens_when_the_failure_rate_reaches_the_threshold(failures: int, expected: State) -> None:
+    circuit = breaker(count_policy(4, failure_rate_threshold=0.5))
+    succeed(circuit, 4 - failures)
+    fail(circuit, failures)
+    assert circuit.state is expected
+
+
+def test_l02_stays_closed_below_the_minimum_number_of_calls() -> None:
+    circuit = breaker(count_policy(4))
+    fail(circuit, 3)
+    assert circuit.state is State.CLOSED
+
+
+def test_l02_a_success_that_completes_the_minimum_opens_when_the_counts_justify_it() -> None:
+    circuit = breaker(count_policy(4, failure_rate_threshold=0.5))
+    fail(circuit, 3)
+    succeed(circuit)
+    assert circuit.state is State.OPEN
+
+
+def test_l02_a_failure_that_left_the_window_does_not_count(clock: FakeClock) -> None:
+    circuit = breaker(time_policy(8.0, minimum=4), clock)
+    fail(circuit, 3)
+    clock.advance(10)
+    fail(circuit, 1)
+    assert circuit.state is State.CLOSED
+
+
+def test_l02_consecutive_failures_open_without_a_window() -> None:
+    circuit = breaker(count_policy(sliding_window=None, consecutive_failures=3))
+    fail(circuit, 2)
+    succeed(circuit)
+    fail(circuit, 2)
+    assert circuit.state is State.CLOSED
+    fail(circuit)
+    assert circuit.state is State.OPEN
+
+
+def test_l02_consecutive_failures_open_before_the_rate_may() -> None:
+    circuit = breaker(count_policy(20, consecutive_failures=3))
+    fail(circuit, 3)
+    assert circuit.state is State.OPEN
+
+
+def test_l02_the_rate_opens_before_consecutive_failures_may() -> None:
+    circuit = breaker(count_policy(4, consecutive_failures=3))
+    settle(circuit, Verdict.FAILURE, Verdict.SUCCESS, Verdict.FAILURE, Verdict.SUCCESS)
+    assert circuit.state is State.OPEN
+
+
+@pytest.mark.parametrize("neutral", [Verdict.IGNORED, Verdict.CANCELLED, Verdict.INCONCLUSIVE])
+def test_l02_neutral_outcomes_neither_count_nor_reset_the_count(neutral: Verdict) -> None:
+    circuit = breaker(count_policy(20, consecutive_failures=3))
+    for _ in range(2):
+        settle(circuit, Verdict.FAILURE, neutral)
+    assert (circuit.state, circuit.snapshot().window_calls) == (State.CLOSED, 2)
+    fail(circuit)
+    assert circuit.state is State.OPEN
+
+
+def test_l02_ignored_exceptions_neither_count_nor_reset_the_count() -> None:
+    circuit = breaker(count_policy(20, consecutive_failures=2, ignore=(Missing,)))
+
+    def missing() -> None:
+        raise Missing
+
+    for func, error in [(boom, Boom), (missing, Missing), (boom, Boom)]:
+        with pytest.raises(error):
+            circuit.call(func)
+    assert circuit.state is State.OPEN
+    assert (circuit.snapshot().failed, circuit.snapshot().ignored) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "granted"), [(None, 5.0), (0.5, 5.0), (7.0, 7.0), (20.0, 20.0), (900.0, 20.0)]
+)
+def test_l02_a_trip_verdict_opens_at_once_for_a_clamped_time(
+    clock: FakeClock, wanted: float | None, granted: float
+) -> None:
+    from cqrs.circuit_breaker import Backoff
+
+    def classify(outcome: Outcome) -> Verdict | Trip | None:
+        return Trip(for_=wanted) if isinstance(outcome.exception, Boom) else None
+
+    policy = count_policy(100, classify=classify, wait_duration_in_open=Backoff(5.0, 2.0, 20.0, jitter=0.0))
+    circuit = breaker(policy, clock)
+    with pytest.raises(Boom):
+        circuit.call(boom)
+    assert circuit.state is State.OPEN
+    assert circuit.snapshot().open_remaining == granted
+
+
+def test_l02_slow_successes_open_when_their_rate_reaches_the_threshold(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(4, **SLOW), clock)
+    succeed(circuit)
+    for expected in [State.CLOSED, State.CLOSED, State.OPEN]:
+        assert circuit.state is State.CLOSED
+        permit = circuit.acquire()
+        clock.advance(3)
+        permit.settle(Verdict.SUCCESS)
+        assert circuit.state is expected
+    assert circuit.snapshot().slow == 3
+
+
+def test_l02_slow_calls_do_not_count_without_a_threshold(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(4), clock)
+    for _ in range(8):
+        permit = circuit.acquire()
+        clock.advance(3600)
+        permit.settle(Verdict.SUCCESS)
+    assert circuit.state is State.CLOSED
+
+
+def test_l02_the_call_that_trips_raises_its_own_exception() -> None:
+    circuit = breaker(count_policy(1))
+    error = Boom("mine")
+
+    def fails() -> None:
+        raise error
+
+    with pytest.raises(Boom) as caught:
+        circuit.call(fails)
+    assert caught.value is error
+    assert circuit.state is State.OPEN
+
+
+def test_l02_in_flight_calls_do_not_dilute_the_failure_rate(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(4, **SLOW), clock)
+    pending = [circuit.acquire() for _ in range(50)]
+    succeed(circuit, 2)
+    fail(circuit, 2)
+    assert circuit.state is State.OPEN
+    assert len(pending) == 50
+
+
+def test_l03_calls_that_never_return_open_the_circuit(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(100, minimum_number_of_calls=20, **SLOW), clock)
+    hung = [circuit.acquire() for _ in range(100)]
+    assert not is_rejected(circuit)
+    clock.advance(2.5)
+    assert is_rejected(circuit)
+    assert circuit.state is State.OPEN
+    assert len(hung) == 100
+
+
+def test_l03_overdue_calls_need_the_minimum_and_the_rate(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(8, minimum_number_of_calls=4, **SLOW), clock)
+    hung = [circuit.acquire() for _ in range(3)]
+    clock.advance(3)
+    assert not is_rejected(circuit)  # 3 calls are fewer than the minimum of 4
+    circuit.reset()
+    succeed(circuit, 2)
+    hung += [circuit.acquire() for _ in range(5)]
+    clock.advance(3)
+    hung.pop().settle(Verdict.IGNORED)
+    assert not is_rejected(circuit)  # 4 of 6 are fewer than three quarters
+    hung += [circuit.acquire() for _ in range(2)]
+    clock.advance(3)
+    assert is_rejected(circuit)  # 6 of 8
+    assert len(hung) == 9
+
+
+def test_l03_an_overdue_call_that_settles_is_replaced_not_added(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(8, minimum_number_of_calls=4, **SLOW), clock)
+    hung = [circuit.acquire() for _ in range(3)]
+    clock.advance(3)
+    assert not is_rejected(circuit)
+    for permit in hung:
+        assert permit.settle(Verdict.SUCCESS) is True
+        assert circuit.state is State.CLOSED  # three calls in all, counted once each
+    assert not is_rejected(circuit)
+    assert (circuit.snapshot().window_calls, circuit.snapshot().window_slow) == (3, 3)
+
+
+def test_l03_an_overdue_call_is_counted_once_however_often_it_is_looked_at(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(8, minimum_number_of_calls=4, **SLOW), clock)
+    hung = [circuit.acquire() for _ in range(3)]
+    for _ in range(10):
+        clock.advance(3)
+        assert not is_rejected(circuit)
+    assert len(hung) == 3
+
+
+@pytest.mark.parametrize("neutral", [Verdict.IGNORED, Verdict.INCONCLUSIVE])
+def test_l03_an_overdue_call_that_ends_neutral_leaves_no_mark(clock: FakeClock, neutral: Verdict) -> None:
+    circuit = breaker(count_policy(8, minimum_number_of_calls=4, **SLOW), clock)
+    hung = [circuit.acquire() for _ in range(3)]
+    clock.advance(3)
+    assert not is_rejected(circuit)
+    for permit in hung:
+        permit.settle(neutral)
+    late = circuit.acquire()
+    clock.advance(3)
+    assert not is_rejected(circuit)  # one overdue call, not four
+    assert late.settle(Verdict.SUCCESS) is True
+
+
+def test_l03_in_flight_calls_do_not_count_when_switched_off(clock: FakeClock) -> None:
+    circuit = breaker(
+        count_policy(100, minimum_number_of_calls=20, count_in_flight_slow=False, **SLOW), clock
+    )
+    hung = [circuit.acquire() for _ in range(100)]
+    clock.advance(60)
+    assert not is_rejected(circuit)
+    assert len(hung) == 100
+
+
+def test_l03_finding_overdue_calls_costs_each_admission_the_same(clock: FakeClock) -> None:
+    import time
+
+    def cost(in_flight: int) -> float:
+        policy = count_policy(
+            100_000, sliding_window=CountWindow(100_000), minimum_number_of_calls=100_000, **SLOW
+        )
+        circuit = breaker(policy, clock)
+        hung = [circuit.acquire() for _ in range(in_flight)]
+        clock.advance(3)
+        is_rejected(circuit)  # pays once for the calls that became overdue
+        best = float("inf")
+        for _ in range(5):
+            start = time.perf_counter()
+            for _ in range(100):
+                is_rejected(circuit)
+            best = min(best, time.perf_counter() - start)
+        for permit in hung:
+            permit.settle(Verdict.IGNORED)
+        return best
+
+    assert cost(10_000) < 8 * cost(10)
