@@ -22,7 +22,7 @@ class BindingMap(dict[type[Any], ValueT]):
         self.update(bindings)
 
     @abc.abstractmethod
-    def bind(self, message_type: type[Any], handler: Any) -> Any:
+    def bind(self, message_type: type[Any], handler: Any, /) -> Any:
         """Add a binding."""
         raise NotImplementedError
 
@@ -32,15 +32,15 @@ class BindingMap(dict[type[Any], ValueT]):
     def __setitem__(self, message_type: type[Any], handler: Any) -> None:
         self.bind(message_type, handler)
 
-    def setdefault(self, message_type: type[Any], handler: Any = None) -> ValueT:  # type: ignore[override]  # what is bound may differ from what is stored
+    def setdefault(self, message_type: type[Any], handler: Any = None) -> ValueT:
         """Return what is bound to ``message_type``; bind ``handler`` first if nothing is."""
         if message_type not in self:
             self[message_type] = handler
         return self[message_type]
 
-    def update(self, bindings: Any = (), /) -> None:  # type: ignore[override]  # names are no types: no keywords
+    def update(self, bindings: Any = (), /) -> None:
         """Bind each item of a mapping or of pairs."""
-        pairs = bindings.items() if isinstance(bindings, Mapping) else bindings
+        pairs: Any = bindings.items() if hasattr(bindings, "items") else bindings
         for message_type, handler in pairs:
             self[message_type] = handler
 
@@ -55,4 +55,4 @@ class BindingMap(dict[type[Any], ValueT]):
     def _refuse_removal(self, *_: object) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} has no deletion: what was bound stays bound")
 
-    __delitem__ = pop = popitem = clear = _refuse_removal  # type: ignore[assignment]  # all refused
+    __delitem__ = pop = popitem = clear = _refuse_removal

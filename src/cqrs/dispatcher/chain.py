@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,10 @@ class _Passage:
         self.foreign: Exception | None = None
         """The last error that left a link: for the links before it, it is not their own."""
 
+    def all_events(self) -> tuple[object, ...]:
+        """Return the events of all links, in the order of the links."""
+        return tuple(itertools.chain.from_iterable(self.events))
+
 
 # The nodes of a chain are shared by all requests, since a link may be: a singleton of its container.
 _passage: contextvars.ContextVar[_Passage] = contextvars.ContextVar("cqrs_chain_passage")
@@ -36,7 +41,7 @@ def _is_not_own(error: Exception) -> bool:
 class _Node:
     """What a link sees as the next handler of its chain."""
 
-    __slots__ = ("_position", "_step", "needs_scope")
+    __slots__ = ("_create", "_position", "_step", "needs_scope")
 
     def __init__(
         self, container: Resolver, link: type[Any] | FallbackPair, position: int, following: _Node | None
@@ -49,14 +54,17 @@ class _Node:
         )
         self._position = position
         self._step = guarded_step(attempts)
+        self._create = attempts[0].direct if len(attempts) == 1 else None
         self.needs_scope = any(attempt.needs_scope for attempt in attempts)
 
     async def handle(self, request: Any) -> Any:
-        passage = _passage.get()
         try:
+            if self._create is not None:
+                return await self._create().handle(request)
+            passage = _passage.get()
             result = await self._step(request, passage.resolver)
         except Exception as error:
-            passage.foreign = error
+            _passage.get().foreign = error
             raise
         if type(result) is not Outcome:
             return result
@@ -75,17 +83,17 @@ def chain_step(container: Resolver, links: Sequence[type[Any] | FallbackPair]) -
     nodes: list[_Node] = []
     for position in reversed(range(len(links))):
         nodes.insert(0, _Node(container, links[position], position, nodes[0] if nodes else None))
-    head, count = nodes[0], len(nodes)
+    handle, count = nodes[0].handle, len(nodes)
 
     async def step(request: Any, resolver: Any) -> Any:
         passage = _Passage(resolver, count)
         token = _passage.set(passage)
         try:
-            response = await head.handle(request)
+            response = await handle(request)
         finally:
             passage.foreign = None  # its traceback holds this frame
             _passage.reset(token)
-        events = tuple(event for recorded in passage.events for event in recorded)
+        events = passage.all_events()
         return Outcome(response, events, passage.fallbacks) if events or passage.fallbacks else response
 
     return step, any(node.needs_scope for node in nodes)

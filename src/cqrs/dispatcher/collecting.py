@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+from collections.abc import Awaitable
 from typing import Any
 
 from cqrs.dispatcher.answers import announce
@@ -24,9 +25,30 @@ class _Collector:
 _collector: contextvars.ContextVar[_Collector | None] = contextvars.ContextVar("cqrs_collector", default=None)
 
 
-def through_middlewares(chain: MiddlewareChain, step: Step) -> Step:
-    """Return ``step`` with the middlewares around it, composed once; each call runs them once."""
+def through_middlewares(chain: MiddlewareChain, step: Step, *, tells: bool = True) -> Step:
+    """Return ``step`` with the middlewares around it, composed once; each call runs them once.
 
+    Args:
+        chain: the middlewares.
+        step: what they are put around.
+        tells: whether the step ever returns an ``Outcome``.
+    """
+    return _collecting(chain, step) if tells else _passing(chain, step)
+
+
+def _passing(chain: MiddlewareChain, step: Step) -> Step:
+    def handle(message: Any) -> Awaitable[Any]:
+        return step(message, None)
+
+    composed = chain.wrap(handle)
+
+    def wrapped(message: Any, _: Any) -> Awaitable[Any]:
+        return composed(message)
+
+    return wrapped
+
+
+def _collecting(chain: MiddlewareChain, step: Step) -> Step:
     async def handle(message: Any) -> Any:
         collector = _collector.get()
         if collector is None:

@@ -17,7 +17,7 @@ Pump: TypeAlias = Callable[..., Awaitable[Any]]
 """``await pump(*args)`` hands over all items of the stream for ``args``; returns ``None`` at its end."""
 
 # A task that nobody but its own stream refers to could be collected before the stream is closed.
-_driving: set[asyncio.Task[Any]] = set()
+_driving: set[asyncio.Task[BaseException | None]] = set()
 
 
 async def driven(
@@ -40,7 +40,14 @@ async def driven(
     async def pump(*args: Any) -> None:
         await handover.take_all(open_stream(*args))
 
-    task = asyncio.ensure_future(call(pump))
+    async def contained() -> BaseException | None:
+        try:
+            await call(pump)
+        except (KeyboardInterrupt, SystemExit) as error:
+            return error  # as a value: a task that raises it stops the event loop before the consumer sees it
+        return None
+
+    task = asyncio.create_task(contained())
     _driving.add(task)
     task.add_done_callback(_driving.discard)
     task.add_done_callback(handover.wake)
@@ -52,10 +59,11 @@ async def driven(
     finally:
         if not finished:
             await _end(task, handover)
-    task.result()
+    if (interruption := task.result()) is not None:
+        raise interruption
 
 
-async def _end(task: asyncio.Task[Any], handover: _Handover) -> None:
+async def _end(task: asyncio.Task[BaseException | None], handover: _Handover) -> None:
     """Wait until the call has ended, whatever happens; the consumer has left or was cancelled."""
     if not handover.leave():
         task.cancel()
@@ -68,10 +76,12 @@ async def _end(task: asyncio.Task[Any], handover: _Handover) -> None:
             task.cancel()
     if cancelled is not None:
         raise cancelled
-    if not task.cancelled() and (error := task.exception()) is not None:
-        if handover.left:
-            raise error
-        _logger.warning("a stream failed while it was being cancelled", exc_info=error)
+    failure = None if task.cancelled() else task.exception() or task.result()
+    if failure is None:
+        return
+    if handover.left or not isinstance(failure, Exception):
+        raise failure
+    _logger.warning("a stream failed while it was being cancelled", exc_info=failure)
 
 
 class _Handover:
@@ -111,7 +121,7 @@ class _Handover:
 
     # ------------------------------------------------------------ consumer
 
-    async def next_item(self, task: asyncio.Task[Any]) -> bool:
+    async def next_item(self, task: asyncio.Task[BaseException | None]) -> bool:
         """Let the producer go on; return whether it handed over an item before its task ended."""
         self._wake = asyncio.get_running_loop().create_future()
         if self._resume is not None and not self._resume.done():
@@ -142,6 +152,6 @@ class _Handover:
 
 async def close(items: Any) -> None:
     """Close an async iterator, if it can be closed."""
-    aclose = getattr(items, "aclose", None)
+    aclose: Callable[[], Awaitable[None]] | None = getattr(items, "aclose", None)
     if aclose is not None:
         await aclose()

@@ -14,7 +14,6 @@ from cqrs.dispatcher.declarations import type_name
 from cqrs.dispatcher.fallback_pair import FallbackPair
 from cqrs.dispatcher.guarded import Step, compile_attempts, guarded_step
 from cqrs.dispatcher.models import EventDispatchResult, FallbackAnswer, Outcome
-from cqrs.dispatcher.recorded import discard_events, take_events
 from cqrs.dispatcher.request import check_map
 from cqrs.dispatcher.scope import DispatchScope, check_container
 from cqrs.middlewares.base import MiddlewareChain
@@ -26,8 +25,7 @@ class _Reaction(NamedTuple):
     """One binding of an event type, ready to run."""
 
     create: Callable[[], Any] | None
-    """Builds the handler when there is nothing to guard; else the step runs."""
-    records_events: bool
+    """Builds the handler, if building and calling it is all there is to do; else the step runs."""
     step: Step
     handler: type[Any]
 
@@ -41,27 +39,31 @@ class EventFailure(NamedTuple):
 
 
 class EventPlan:
-    """All handlers of one event type."""
+    """All handlers of one event type.
 
-    __slots__ = ("bound", "needs_scope", "reactions")
+    Attributes:
+        bound: number of bindings.
+        needs_scope: whether a handler must be resolved in a scope.
+        direct: what builds the handlers, if building and calling them is all there is to do; else ``None``.
+    """
+
+    __slots__ = ("_reactions", "bound", "direct", "needs_scope")
 
     def __init__(self, container: Resolver, bindings: Sequence[type[Any] | FallbackPair]) -> None:
         self.bound = len(bindings)
         self.needs_scope = False
         reactions: list[_Reaction] = []
+        direct: list[Callable[[], Any]] = []
         for binding in bindings:
             attempts = compile_attempts(container, binding)
             primary = attempts[0]
             self.needs_scope |= any(attempt.needs_scope for attempt in attempts)
-            reactions.append(
-                _Reaction(
-                    None if isinstance(binding, FallbackPair) else primary.create,
-                    primary.records_events,
-                    guarded_step(attempts),
-                    primary.handler,
-                )
-            )
-        self.reactions = tuple(reactions)
+            create = primary.direct if len(attempts) == 1 else None
+            if create is not None:
+                direct.append(create)
+            reactions.append(_Reaction(create, guarded_step(attempts), primary.handler))
+        self._reactions = tuple(reactions)
+        self.direct = tuple(direct) if len(direct) == len(bindings) else None
 
     async def handle(
         self,
@@ -76,29 +78,21 @@ class EventPlan:
 
         An error ends it, or, with ``failures``, is kept there while the handlers after it run.
         """
-        for create, records_events, step, handler_type in self.reactions:
+        for create, step, handler_type in self._reactions:
             try:
-                if create is None:
-                    result = await step(event, scope)
-                    if type(result) is Outcome:
-                        follow_ups += result.events
-                        if fallbacks is not None:
-                            fallbacks += result.fallbacks
+                if create is not None:
+                    await create().handle(event)
                     continue
-                handler = create()
-                if not records_events:
-                    await handler.handle(event)
-                    continue
-                try:
-                    await handler.handle(event)
-                except BaseException:
-                    discard_events([handler])
-                    raise
-                follow_ups += take_events(handler)
+                result = await step(event, scope)
             except Exception as error:
                 if failures is None:
                     raise
                 failures.append(EventFailure(event, handler_type, error))
+            else:
+                if type(result) is Outcome:
+                    follow_ups += result.events
+                    if fallbacks is not None:
+                        fallbacks += result.fallbacks
 
 
 class EventPlans:
@@ -164,7 +158,7 @@ class EventDispatcher:
         """Do what ``dispatch`` does in an open scope."""
         if announced() is not None:
             announce(None)
-        plan = self._plans.of(type(event))
+        plan = self._plans.of(event.__class__)
         if plan is None:
             _logger.warning(
                 "no handler is bound to event type %s",
@@ -180,7 +174,7 @@ class EventDispatcher:
         return EventDispatchResult(result.events, result.fallbacks, plan.bound)
 
     async def _handle(self, event: Any, scope: Any) -> Any:
-        plan = self._plans.of(type(event))
+        plan = self._plans.of(event.__class__)
         follow_ups: list[object] = []
         fallbacks: list[FallbackAnswer] = []
         if plan is not None:
@@ -188,5 +182,7 @@ class EventDispatcher:
         return Outcome(None, tuple(follow_ups), tuple(fallbacks)) if follow_ups or fallbacks else None
 
     def _compose(self) -> None:
-        chained = self._chain is not None and self._chain.middlewares
-        self._step: Step = through_middlewares(self._chain, self._handle) if chained else self._handle
+        step: Step = self._handle
+        if self._chain is not None and self._chain.middlewares:
+            step = through_middlewares(self._chain, step)
+        self._step = step

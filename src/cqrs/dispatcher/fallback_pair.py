@@ -51,19 +51,20 @@ class FallbackPair:
 
     def attempts(self) -> Iterator[tuple[type[Any], FallbackPair | None]]:
         """Yield the handlers in the order in which they are asked, and the declaration of each primary."""
-        pair: Any = self
-        while isinstance(pair, FallbackPair):
-            yield pair.primary, pair
-            pair = pair.fallback
-        yield pair, None
+        handler: Any = self
+        while isinstance(handler, FallbackPair):
+            yield handler.primary, handler
+            handler = handler.fallback
+        yield handler, None
 
     def _check_handlers(self) -> None:
         name = type(self).__name__
         nested = isinstance(self.fallback, FallbackPair)
-        if nested and not isinstance(self.fallback, type(self)):
+        if nested and type(self.fallback) is not type(self):
             raise HandlerTypeError(f"{name}: a nested fallback must be a {name} too, not {self.fallback!r}")
         fallback = cast("type[Any]", self.fallback.primary if nested else self.fallback)
-        for role, handler in (("primary", self.primary), ("fallback", fallback)):
+        roles: tuple[tuple[str, Any], ...] = (("primary", self.primary), ("fallback", fallback))
+        for role, handler in roles:
             if not isinstance(handler, type):
                 raise HandlerTypeError(
                     f"{name}: primary and fallback must be handler classes, but {role} is {handler!r}"
@@ -108,16 +109,14 @@ class FallbackPair:
                 )
 
     def _check_failure_exceptions(self) -> None:
-        failures: Any = self.failure_exceptions
-        legal = isinstance(failures, tuple) and all(
-            isinstance(failure, type) and issubclass(failure, Exception)
-            for failure in cast("tuple[Any, ...]", failures)
-        )
+        failures = cast("Any", self.failure_exceptions)
+        members: tuple[Any, ...] = failures if type(failures) is tuple else (None,)
+        legal = all(isinstance(member, type) and issubclass(member, Exception) for member in members)
         if not legal:
             raise HandlerTypeError(
                 f"{type(self).__name__}: failure_exceptions must be a tuple of Exception types, "
-                f"not {failures!r}; what derives from BaseException only (cancellation, interpreter exit) never "
-                "triggers a fallback"
+                f"not {failures!r}; what derives from BaseException only (cancellation, interpreter exit) "
+                "never triggers a fallback"
             )
 
     def _check_circuit_breaker(self) -> None:
@@ -130,3 +129,11 @@ class FallbackPair:
                 f"{type(self).__name__}: circuit_breaker must be an instance with the methods of "
                 f"ICircuitBreaker (async call, is_circuit_breaker_error), not {breaker!r}"
             )
+
+
+def declared_attempts(binding: Any) -> list[tuple[Any, FallbackPair | None]]:
+    """Return each handler of a binding, first asked first, with the declaration whose primary it is.
+
+    What is not a declared fallback is taken for a handler class.
+    """
+    return list(binding.attempts()) if isinstance(binding, FallbackPair) else [(binding, None)]

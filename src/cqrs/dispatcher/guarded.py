@@ -23,8 +23,8 @@ from cqrs.circuit_breaker.protocol import ICircuitBreaker, should_use_fallback
 from cqrs.container.protocol import Resolver
 from cqrs.container.scoping import plain_factory
 from cqrs.dispatcher.answers import describe
-from cqrs.dispatcher.fallback_pair import FallbackPair
-from cqrs.dispatcher.handlers import overrides_events
+from cqrs.dispatcher.fallback_pair import FallbackPair, declared_attempts
+from cqrs.dispatcher.handlers import may_record_events
 from cqrs.dispatcher.models import FallbackAnswer, FallbackReason, Outcome
 from cqrs.dispatcher.recorded import discard_events, take_events
 from cqrs.dispatcher.scope import factory_of_fallback
@@ -35,6 +35,8 @@ Run: TypeAlias = Callable[[Any, Any, list[Any]], Awaitable[Any]]
 
 Step: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 """``await step(message, resolver)``: the response, or an ``Outcome`` when there is more to tell."""
+
+RunT = TypeVar("RunT")
 
 
 class Bypass(BaseException):
@@ -47,13 +49,34 @@ class Bypass(BaseException):
         self.error = error
 
 
-RunT = TypeVar("RunT")
+def is_misconfigured(error: Exception) -> bool:
+    """Tell whether ``error`` says that something was never declared: no fallback makes up for that."""
+    return isinstance(error, ResolutionError)
 
 
 class Attempt(Generic[RunT]):
-    """One handler of a step, ready to run."""
+    """One handler of a step, ready to run.
 
-    __slots__ = ("breaker", "create", "failure_exceptions", "handler", "needs_scope", "records_events", "run")
+    Attributes:
+        handler: the handler class.
+        create: builds it, when that needs neither a scope nor waiting.
+        needs_scope: whether it must be resolved in a scope instead.
+        records_events: whether it may record events.
+        run: runs it through its breaker, if it has one.
+        direct: ``create``, if calling it and its ``handle`` is all there is to do; else ``None``.
+    """
+
+    __slots__ = (
+        "breaker",
+        "create",
+        "direct",
+        "escapes",
+        "failure_exceptions",
+        "handler",
+        "needs_scope",
+        "records_events",
+        "run",
+    )
 
     def __init__(
         self,
@@ -61,20 +84,23 @@ class Attempt(Generic[RunT]):
         pair: FallbackPair | None,
         create: Callable[[], Any] | None,
         run: RunT,
+        *,
+        records_events: bool,
+        escapes: Callable[[Exception], bool] = is_misconfigured,
     ) -> None:
         self.handler = handler
         self.create = create
         self.needs_scope = create is None
-        # What builds the handler may build a subclass that records events, unless it is the class itself.
-        self.records_events = create is not handler or overrides_events(handler)
+        self.records_events = records_events
         self.failure_exceptions = () if pair is None else pair.failure_exceptions
         self.breaker = None if pair is None else pair.circuit_breaker
         self.run = run
+        self.direct = create if self.breaker is None and not records_events else None
+        self.escapes = escapes
 
-
-def is_misconfigured(error: Exception) -> bool:
-    """Tell whether ``error`` says that something was never declared: no fallback makes up for that."""
-    return isinstance(error, ResolutionError)
+    def leads_to_fallback(self, error: Exception) -> bool:
+        """Tell whether the next handler answers in place of this one, which raised ``error``."""
+        return not self.escapes(error) and should_use_fallback(error, self.breaker, self.failure_exceptions)
 
 
 def compile_attempts(
@@ -97,61 +123,70 @@ def compile_attempts(
     """
     attempts: list[Attempt[Run]] = []
     for position, (handler, pair) in enumerate(declared_attempts(binding)):
-        factory_of = factory_of_fallback if position else plain_factory
-        create = factory_of(container, handler)
-        if create is None:
-            run = _run_resolved(handler, prepare, escapes)
+        create = (factory_of_fallback if position else plain_factory)(container, handler)
+        records_events = may_record_events(create, handler)
+        if create is not None and prepare is not None:
+            create = _prepared(create, prepare)
+        if pair is None or pair.circuit_breaker is None:
+            run = _resolving(handler, prepare) if create is None else _creating(create)
         else:
-            run = _run_created(create, prepare, escapes)
-        if pair is not None and pair.circuit_breaker is not None:
-            run = _through_breaker(pair.circuit_breaker, handler, run)
-        attempts.append(Attempt(handler, pair, create, run))
+            shielded = _shielded(handler, create, prepare, escapes)
+            run = _through_breaker(pair.circuit_breaker, handler, shielded)
+        attempts.append(Attempt(handler, pair, create, run, records_events=records_events, escapes=escapes))
     return attempts
 
 
-def declared_attempts(binding: type[Any] | FallbackPair) -> list[tuple[type[Any], FallbackPair | None]]:
-    """Return each handler of ``binding`` with the declaration whose primary it is."""
-    return list(binding.attempts()) if isinstance(binding, FallbackPair) else [(binding, None)]
+def _prepared(create: Callable[[], Any], prepare: Callable[[Any], object]) -> Callable[[], Any]:
+    def create_prepared() -> Any:
+        handler = create()
+        prepare(handler)
+        return handler
+
+    return create_prepared
 
 
-def _run_created(
-    create: Callable[[], Any],
+def _creating(create: Callable[[], Any]) -> Run:
+    async def run(message: Any, _: Any, ran: list[Any]) -> Any:
+        handler = create()
+        ran.append(handler)
+        return await handler.handle(message)
+
+    return run
+
+
+def _resolving(handler_type: type[Any], prepare: Callable[[Any], object] | None) -> Run:
+    async def run(message: Any, resolver: Any, ran: list[Any]) -> Any:
+        handler = await resolver.resolve(handler_type)
+        ran.append(handler)
+        if prepare is not None:
+            prepare(handler)
+        return await handler.handle(message)
+
+    return run
+
+
+def _shielded(
+    handler_type: type[Any],
+    create: Callable[[], Any] | None,
     prepare: Callable[[Any], object] | None,
     escapes: Callable[[Exception], bool],
 ) -> Run:
-    async def run(message: Any, _: Any, ran: list[Any]) -> Any:
+    """Return what runs inside a breaker: what says nothing about the handler is hidden from it."""
+    run = _resolving(handler_type, prepare)
+
+    async def shielded(message: Any, resolver: Any, ran: list[Any]) -> Any:
         try:
+            if create is None:
+                return await run(message, resolver, ran)
             handler = create()
             ran.append(handler)
-            if prepare is not None:
-                prepare(handler)
             return await handler.handle(message)
         except Exception as error:
             if escapes(error):
                 raise Bypass(error) from None
             raise
 
-    return run
-
-
-def _run_resolved(
-    handler_type: type[Any],
-    prepare: Callable[[Any], object] | None,
-    escapes: Callable[[Exception], bool],
-) -> Run:
-    async def run(message: Any, resolver: Any, ran: list[Any]) -> Any:
-        try:
-            handler = await resolver.resolve(handler_type)
-            ran.append(handler)
-            if prepare is not None:
-                prepare(handler)
-            return await handler.handle(message)
-        except Exception as error:
-            if escapes(error):
-                raise Bypass(error) from None
-            raise
-
-    return run
+    return shielded
 
 
 def guarding_function(breaker: ICircuitBreaker) -> Callable[[type[Any], Any], Any] | None:
@@ -185,21 +220,25 @@ def _through_breaker(breaker: ICircuitBreaker, handler: type[Any], run: Run) -> 
 def guarded_step(attempts: Sequence[Attempt[Run]]) -> Step:
     """Return the step that asks the handlers of ``attempts`` in turn."""
     primary = attempts[0]
-    run, records_events = primary.run, primary.records_events
+    run, direct, records_events = primary.run, primary.direct, primary.records_events
+    if len(attempts) == 1 and primary.breaker is None and primary.create is not None:
+        return _recording_step(primary.create) if records_events else _direct_step(primary.create)
+
     has_fallback = len(attempts) > 1
 
     async def step(message: Any, resolver: Any) -> Any:
         ran: list[Any] = []
-        escaped = False
         try:
+            if direct is not None:
+                return await direct().handle(message)
             response = await run(message, resolver, ran)
         except Bypass as bypass:
-            failure, escaped = bypass.error, True
+            failure, final = bypass.error, True
         except Exception as error:
-            discard_events(ran)
-            if not has_fallback or not takes_over(primary, error):
+            if not has_fallback or not primary.leads_to_fallback(error):
+                discard_events(ran)
                 raise
-            failure = error
+            failure, final = error, False
         except BaseException:
             discard_events(ran)
             raise
@@ -208,8 +247,8 @@ def guarded_step(attempts: Sequence[Attempt[Run]]) -> Step:
                 return Outcome(response, events, ())
             return response
         try:
-            if escaped:
-                discard_events(ran)
+            discard_events(ran)
+            if final:
                 raise failure
             return await _ask_fallbacks(attempts, message, resolver, failure)
         finally:
@@ -218,28 +257,49 @@ def guarded_step(attempts: Sequence[Attempt[Run]]) -> Step:
     return step
 
 
-def takes_over(attempt: Attempt[Any], error: Exception) -> bool:
-    """Tell whether the next handler answers in place of ``attempt``, which raised ``error``."""
-    return should_use_fallback(error, attempt.breaker, attempt.failure_exceptions)
+def _direct_step(create: Callable[[], Any]) -> Step:
+    """Nothing to guard and nothing to tell: nothing stands between the caller and the handler."""
+
+    async def step(message: Any, _: Any) -> Any:
+        return await create().handle(message)
+
+    return step
+
+
+def _recording_step(create: Callable[[], Any]) -> Step:
+    async def step(message: Any, _: Any) -> Any:
+        handler = create()
+        try:
+            response = await handler.handle(message)
+        except BaseException:
+            discard_events([handler])
+            raise
+        if handler.events and (events := take_events(handler)):
+            return Outcome(response, events, ())
+        return response
+
+    return step
 
 
 async def _ask_fallbacks(
     attempts: Sequence[Attempt[Run]], message: Any, resolver: Any, failure: Exception
 ) -> Outcome:
     latest = failure
+    error: Exception | None = None
+    last = len(attempts) - 1
     try:
-        for position in range(1, len(attempts)):
+        for position in range(1, last + 1):
             attempt = attempts[position]
             ran: list[Any] = []
             try:
-                response = await attempt.run(message, resolver, ran)
+                if attempt.direct is not None:
+                    response = await attempt.direct().handle(message)
+                else:
+                    response = await attempt.run(message, resolver, ran)
             except Bypass as bypass:
                 error, final = bypass.error, True
-                if is_misconfigured(error) and error.__cause__ is None:
-                    chain_errors(error, latest)
             except Exception as raised:
-                error, final = raised, position == len(attempts) - 1 or not takes_over(attempt, raised)
-                chain_errors(error, latest)
+                error, final = raised, position == last or not attempt.leads_to_fallback(raised)
             except BaseException:
                 discard_events(ran)
                 raise
@@ -247,12 +307,14 @@ async def _ask_fallbacks(
                 events = take_events(ran[-1]) if attempt.records_events and ran else ()
                 return Outcome(response, events, (answer_of(attempts, position, message, failure),))
             discard_events(ran)
+            if not attempt.escapes(error) or (is_misconfigured(error) and error.__cause__ is None):
+                chain_errors(error, latest)
             if final:
                 raise error
             latest = error
-        raise AssertionError("a step has at least one fallback when it asks for one")
+        raise AssertionError("the last fallback answers or raises")
     finally:
-        failure = latest = error = None  # type: ignore[assignment]  # their tracebacks hold this frame
+        del failure, latest, error  # their tracebacks hold this frame
 
 
 def answer_of(

@@ -14,18 +14,16 @@ from cqrs.container.protocol import Resolver
 from cqrs.container.scoping import plain_factory
 from cqrs.dispatcher.answers import announce
 from cqrs.dispatcher.driven import Pump, close, driven
-from cqrs.dispatcher.fallback_pair import FallbackPair
+from cqrs.dispatcher.fallback_pair import FallbackPair, declared_attempts
 from cqrs.dispatcher.guarded import (
     Attempt,
     Bypass,
     answer_of,
     chain_errors,
-    declared_attempts,
     guarding_function,
     is_misconfigured,
-    takes_over,
 )
-from cqrs.dispatcher.handlers import HandlesStreams
+from cqrs.dispatcher.handlers import HandlesStreams, may_record_events
 from cqrs.dispatcher.models import FallbackAnswer
 from cqrs.dispatcher.recorded import clear_events, discard_events, take_events
 from cqrs.dispatcher.scope import factory_of_fallback
@@ -40,6 +38,14 @@ class StreamRecord:
         self.events: tuple[object, ...] = ()
         self.fallbacks: tuple[FallbackAnswer, ...] = ()
 
+    def collect(self, handler: Any) -> None:
+        """Take the events of the item that ``handler`` has just yielded."""
+        if handler.events:
+            self.events += take_events(handler)
+            clear_events(handler)
+        else:
+            handler.clear_events()
+
     def take_events(self) -> tuple[object, ...]:
         """Return the events that belong to the latest item."""
         events, self.events = self.events, ()
@@ -53,43 +59,57 @@ StreamStep: TypeAlias = Callable[[Any, Any, StreamRecord], AsyncIterator[Any]]
 """``step(message, resolver, record)``: the items, wherever they come from."""
 
 
-def clears_events(handler: type[Any]) -> bool:
+def overrides_clear_events(handler: type[Any]) -> bool:
     """Tell whether instances of ``handler`` have a ``clear_events`` that does something."""
     return getattr(handler, "clear_events", None) is not HandlesStreams.clear_events
 
 
-def guarded_stream(container: Resolver, binding: type[Any] | FallbackPair) -> tuple[StreamStep, bool]:
-    """Return the step of a streaming handler or fallback, and whether it needs a scope.
+class StreamAttempt(Attempt[RunStream]):
+    """One handler of a streaming step, ready to run."""
 
-    Raises:
-        ResolutionError: the container cannot build the primary.
-    """
-    attempts: list[_StreamAttempt] = []
-    for position, (handler, pair) in enumerate(declared_attempts(binding)):
-        create = (factory_of_fallback if position else plain_factory)(container, handler)
-        run = _run(handler, create)
-        if pair is not None and pair.circuit_breaker is not None:
-            run = _through_breaker(pair.circuit_breaker, handler, run)
-        attempts.append(_StreamAttempt(handler, pair, create, run))
-    return _step(attempts), any(attempt.needs_scope for attempt in attempts)
-
-
-class _StreamAttempt(Attempt[RunStream]):
     __slots__ = ("raises_after_items",)
 
     def __init__(
         self, handler: type[Any], pair: FallbackPair | None, create: Callable[[], Any] | None, run: RunStream
     ) -> None:
-        super().__init__(handler, pair, create, run)
-        self.records_events = self.records_events or clears_events(handler)
+        records_events = may_record_events(create, handler) or overrides_clear_events(handler)
+        super().__init__(handler, pair, create, run, records_events=records_events)
         self.raises_after_items = getattr(pair, "after_items", "fallback") == "raise"
 
     def ends_with(self, error: Exception, delivered: bool) -> bool:
         """Tell whether no fallback takes over after ``error``."""
-        return (delivered and self.raises_after_items) or not takes_over(self, error)
+        return (delivered and self.raises_after_items) or not self.leads_to_fallback(error)
 
 
-def _run(handler_type: type[Any], create: Callable[[], Any] | None) -> RunStream:
+def compile_stream_attempts(container: Resolver, binding: type[Any] | FallbackPair) -> list[StreamAttempt]:
+    """Return the streaming handlers of ``binding`` in the order in which they are asked.
+
+    Raises:
+        ResolutionError: the container cannot build the primary.
+    """
+    attempts: list[StreamAttempt] = []
+    for position, (handler, pair) in enumerate(declared_attempts(binding)):
+        create = (factory_of_fallback if position else plain_factory)(container, handler)
+        if pair is not None and pair.circuit_breaker is not None:
+            run = _through_breaker(pair.circuit_breaker, handler, _generating(handler, create))
+        elif create is not None:
+            run = _opening(create)
+        else:
+            run = _generating(handler, create)
+        attempts.append(StreamAttempt(handler, pair, create, run))
+    return attempts
+
+
+def _opening(create: Callable[[], Any]) -> RunStream:
+    def run(message: Any, _: Any, ran: list[Any]) -> Any:
+        handler = create()
+        ran.append(handler)
+        return handler.handle(message)
+
+    return run
+
+
+def _generating(handler_type: type[Any], create: Callable[[], Any] | None) -> RunStream:
     async def run(message: Any, resolver: Any, ran: list[Any]) -> AsyncGenerator[Any, None]:
         items: Any = None
         try:
@@ -134,7 +154,11 @@ def _through_breaker(breaker: ICircuitBreaker, handler: type[Any], run: RunStrea
     return call
 
 
-def _step(attempts: Sequence[_StreamAttempt]) -> StreamStep:
+def guarded_stream(attempts: Sequence[StreamAttempt]) -> StreamStep:
+    """Return the step that asks the streaming handlers of ``attempts`` in turn."""
+    direct = attempts[0].direct
+    if len(attempts) == 1 and direct is not None:
+        return lambda message, _, __: direct().handle(message)
     last = len(attempts) - 1
 
     async def step(message: Any, resolver: Any, record: StreamRecord) -> AsyncGenerator[Any, None]:
@@ -144,11 +168,13 @@ def _step(attempts: Sequence[_StreamAttempt]) -> StreamStep:
         try:
             for position, attempt in enumerate(attempts):
                 ran: list[Any] = []
+                items: Any = None
                 delivered, final, error = False, position == last, None
-                items = attempt.run(message, resolver, ran)
                 try:
                     while True:
                         try:
+                            if items is None:
+                                items = aiter(attempt.run(message, resolver, ran))
                             item = await anext(items)
                         except StopAsyncIteration:
                             break
@@ -163,13 +189,12 @@ def _step(attempts: Sequence[_StreamAttempt]) -> StreamStep:
                             if failure is not None:
                                 _tell(attempts, position, message, failure, record)
                         if attempt.records_events:
-                            record.events += take_events(ran[-1])
-                            clear_events(ran[-1])
+                            record.collect(ran[-1])
                         yield item
                     if error is None and attempt.records_events and ran:
                         record.events += take_events(ran[-1])
                 finally:
-                    await items.aclose()
+                    await close(items)
                     discard_events(ran)
                 if error is None:
                     if failure is not None and not delivered:
@@ -181,13 +206,13 @@ def _step(attempts: Sequence[_StreamAttempt]) -> StreamStep:
                     raise error
                 failure, latest = failure or error, error
         finally:
-            failure = latest = error = None  # their tracebacks hold this frame
+            del failure, latest, error  # their tracebacks hold this frame
 
     return step
 
 
 def _tell(
-    attempts: Sequence[_StreamAttempt],
+    attempts: Sequence[StreamAttempt],
     position: int,
     message: Any,
     failure: Exception,

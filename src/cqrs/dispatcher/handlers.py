@@ -43,6 +43,10 @@ class HandlesEvents(RecordsEvents):
     """Marks handler classes with ``async handle(event)`` whose events are follow-ups."""
 
 
-def overrides_events(handler: type[Any]) -> bool:
-    """Tell whether instances of ``handler`` may ever record an event."""
-    return inspect.getattr_static(handler, "events", None) is not vars(RecordsEvents)["events"]
+def may_record_events(create: Any, handler: type[Any]) -> bool:
+    """Tell whether what ``create`` builds for ``handler`` may ever record an event."""
+    # What builds the handler may build a subclass that does, unless it is the class itself.
+    return create is not handler or inspect.getattr_static(handler, "events", None) is not _NO_EVENTS
+
+
+_NO_EVENTS = vars(RecordsEvents)["events"]

@@ -6,15 +6,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, TypeAlias
 
 from cqrs.container.protocol import Resolver
-from cqrs.container.scoping import plain_factory
 from cqrs.dispatcher.answers import announce, announced
 from cqrs.dispatcher.binding_map import BindingMap
 from cqrs.dispatcher.collecting import check_chain
 from cqrs.dispatcher.driven import close, driven
-from cqrs.dispatcher.guarded_stream import StreamRecord, StreamStep, clears_events, guarded_stream
-from cqrs.dispatcher.handlers import HandlesRequests, overrides_events
+from cqrs.dispatcher.guarded_stream import StreamRecord, StreamStep, compile_stream_attempts, guarded_stream
+from cqrs.dispatcher.handlers import HandlesRequests
 from cqrs.dispatcher.models import RequestDispatchResult
 from cqrs.dispatcher.plans import Plans
+from cqrs.dispatcher.recorded import clear_events, discard_events, take_events
 from cqrs.dispatcher.request import Deliver, bound_to, check_map, refuse_kind
 from cqrs.dispatcher.scope import DispatchScope, check_container
 from cqrs.exceptions import RequestHandlerTypeError
@@ -44,7 +44,7 @@ class StreamingRequestDispatcher:
         self._request_map = request_map
         self._container = container
         self._chain = check_chain(middleware_chain)
-        self._steps: Plans[StreamStep] = Plans(lambda request_type: self._step(request_type)[0])
+        self._steps: Plans[StreamStep] = Plans(self._step)
         if self._chain is not None:
             self._chain.on_change(self._steps.clear)
 
@@ -80,12 +80,11 @@ class StreamingRequestDispatcher:
             finally:
                 await close(items)
 
-    def _step(self, request_type: type[Any]) -> tuple[StreamStep, bool]:
-        binding = self._binding(request_type)
-        step, needs_scope = guarded_stream(self._container, binding)
+    def _step(self, request_type: type[Any]) -> StreamStep:
+        step = guarded_stream(compile_stream_attempts(self._container, self._binding(request_type)))
         if self._chain is not None and self._chain.middlewares:
             step = _through_middlewares(self._chain, step)
-        return step, needs_scope
+        return step
 
     def _binding(self, request_type: type[Any]) -> Any:
         binding = bound_to(self._request_map, request_type)
@@ -101,21 +100,24 @@ class StreamingRequestDispatcher:
 
     def _compile_stream(self, request_type: type[Any], deliver: Deliver) -> OpenStream:
         binding = self._binding(request_type)
-        if isinstance(binding, type) and not (self._chain is not None and self._chain.middlewares):
-            create = plain_factory(self._container, binding)
-            if create is binding and not overrides_events(binding) and not clears_events(binding):
-                return _plain_stream(create)
-        step, _ = self._step(request_type)
-        return _step_stream(step, self._container, deliver)
+        attempts = compile_stream_attempts(self._container, binding)
+        tells = len(attempts) > 1 or attempts[0].direct is None
+        if self._chain is not None and self._chain.middlewares:
+            step = _through_middlewares(self._chain, guarded_stream(attempts))
+        elif tells and isinstance(binding, type) and attempts[0].create is not None:
+            return _recording_stream(attempts[0].create, deliver)
+        else:
+            step = guarded_stream(attempts)
+        return _step_stream(step, self._container, deliver) if tells else _plain_stream(step)
 
 
-def _plain_stream(create: Callable[[], Any]) -> OpenStream:
-    """No breaker, no fallback, no middleware, no scope, no events: the items, and the promise to close."""
+def _plain_stream(step: StreamStep) -> OpenStream:
+    """No breaker, no fallback, no scope, no events: the items, and the promise to close."""
 
     async def stream(request: Any) -> AsyncGenerator[Any, None]:
         if announced() is not None:
             announce(None)
-        items = create().handle(request)
+        items = step(request, None, _NOTHING)
         try:
             async for item in items:
                 if announced() is not None:
@@ -123,6 +125,36 @@ def _plain_stream(create: Callable[[], Any]) -> OpenStream:
                 yield item
         finally:
             await close(items)
+
+    return stream
+
+
+_NOTHING = StreamRecord()
+
+
+def _recording_stream(create: Callable[[], Any], deliver: Deliver) -> OpenStream:
+    """Like ``_plain_stream``, for a handler that may record events."""
+
+    async def stream(request: Any) -> AsyncGenerator[Any, None]:
+        if announced() is not None:
+            announce(None)
+        handler = create()
+        items = handler.handle(request)
+        try:
+            async for item in items:
+                if handler.events:
+                    events = take_events(handler)
+                    clear_events(handler)
+                    await deliver(events, None)
+                else:
+                    handler.clear_events()
+                if announced() is not None:
+                    announce(None)
+                yield item
+            await deliver(take_events(handler), None)
+        finally:
+            await close(items)
+            discard_events([handler])
 
     return stream
 
@@ -157,9 +189,7 @@ def _through_middlewares(chain: MiddlewareChain, step: StreamStep) -> StreamStep
     """Each middleware in its streaming form; one that has none sees the stream as one long call."""
 
     def wrapped(message: Any, resolver: Any, record: StreamRecord) -> AsyncIterator[Any]:
-        def handle(request: Any) -> AsyncIterator[Any]:
-            return step(request, resolver, record)
-
+        handle: StreamHandle = lambda request: step(request, resolver, record)  # noqa: E731
         for middleware in reversed(chain.middlewares):
             handle = _around(middleware, handle)
         return handle(message)
@@ -168,13 +198,12 @@ def _through_middlewares(chain: MiddlewareChain, step: StreamStep) -> StreamStep
 
 
 def _around(middleware: Any, handle: StreamHandle) -> StreamHandle:
-    stream = (
-        getattr(middleware, "stream", None) if callable(getattr(type(middleware), "stream", None)) else None
-    )
+    # Looked up on the class: an object that makes up attributes when asked has no ``stream``.
+    streams = callable(getattr(middleware.__class__, "stream", None))
 
     def call(request: Any) -> AsyncIterator[Any]:
-        if stream is not None:
-            items: AsyncIterator[Any] = stream(request, handle)
+        if streams:
+            items: AsyncIterator[Any] = middleware.stream(request, handle)
             return items
         return driven(lambda pump: middleware(request, pump), handle)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from cqrs.container.protocol import Resolver
 from cqrs.dispatcher.binding_map import BindingMap
+from cqrs.dispatcher.declarations import type_name
 from cqrs.dispatcher.event import EventPlan, EventPlans
 from cqrs.dispatcher.scope import DispatchScope
 from cqrs.events.event import INotificationEvent
@@ -70,9 +71,10 @@ class EventEmitter:
         if not isinstance(event, INotificationEvent):
             return
         if self._message_broker is None:
+            name = type_name(cast("Any", event).__class__)
             raise RuntimeError(
-                f"notification event {type(event).__qualname__} cannot be sent: the event emitter has no "
-                "message broker; give one to EventEmitter or bootstrap as message_broker"
+                f"notification event {name} cannot be sent: the event emitter has no message broker; give one "
+                "to EventEmitter or bootstrap as message_broker"
             )
         message = Message(
             message_name=event.event_name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -11,7 +12,7 @@ from cqrs.dispatcher.event import EventFailure
 from cqrs.dispatcher.request import check_map
 from cqrs.dispatcher.scope import DispatchScope
 from cqrs.events.event_emitter import EventEmitter
-from cqrs.events.event_run import EventRun
+from cqrs.events.event_run import EventRun, plans_of
 from cqrs.exceptions import ConfigurationError, EventHandlingErrors
 
 _logger = logging.getLogger(__name__)
@@ -49,14 +50,8 @@ class EventProcessor:
         max_event_depth: int = 100,
     ) -> None:
         check_map("event_map", event_map)
-        for name, number in (
-            ("max_concurrent_event_handlers", max_concurrent_event_handlers),
-            ("max_event_depth", max_event_depth),
-        ):
-            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-                raise ConfigurationError(
-                    f"{name}={number!r} is not allowed: it must be an integer of at least 1"
-                )
+        _check_count("max_concurrent_event_handlers", max_concurrent_event_handlers)
+        _check_count("max_event_depth", max_event_depth)
         if event_errors not in get_args(EventErrors):
             raise ConfigurationError(
                 f"event_errors={event_errors!r} is not allowed: it must be 'raise', 'collect' or 'log'"
@@ -64,7 +59,9 @@ class EventProcessor:
         if event_emitter is not None and not callable(getattr(event_emitter, "emit", None)):
             raise ConfigurationError(f"an event emitter must have `async emit(event)`, not {event_emitter!r}")
         self._emitter = event_emitter
-        self._workers = max_concurrent_event_handlers if concurrent_event_handle_enable else 1
+        in_turn = max_concurrent_event_handlers == 1 or not concurrent_event_handle_enable
+        self._plan_of = plans_of(event_emitter) if in_turn and event_errors == "raise" else None
+        self._workers = 1 if in_turn else max_concurrent_event_handlers
         self._event_errors: EventErrors = event_errors
         self._max_event_depth = max_event_depth
 
@@ -80,9 +77,22 @@ class EventProcessor:
 
     async def process(self, events: Iterable[object], scope: DispatchScope | None) -> None:
         """Do what ``emit_events`` does, with handlers from ``scope`` if it is given."""
-        if self._emitter is None:
+        emitter = self._emitter
+        if emitter is None:
             return
-        run = EventRun(self._emitter, events, scope, self._event_errors != "raise", self._max_event_depth)
+        queue = deque(events)
+        if self._plan_of is not None:
+            # Handlers that need no guard and record nothing need no more than this.
+            while queue:
+                plan = self._plan_of(queue[0])
+                if plan is None or plan.direct is None:
+                    break
+                event = queue.popleft()
+                for create in plan.direct:
+                    await create().handle(event)
+            else:
+                return
+        run = EventRun(emitter, queue, scope, self._event_errors != "raise", self._max_event_depth)
         try:
             if self._workers == 1:
                 await run.in_turn()
@@ -110,3 +120,8 @@ class EventProcessor:
                 exc_info=error,
                 extra={"event_type": type(event).__qualname__, "event_handler": handler.__qualname__},
             )
+
+
+def _check_count(name: str, number: Any) -> None:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ConfigurationError(f"{name}={number!r} is not allowed: it must be an integer of at least 1")

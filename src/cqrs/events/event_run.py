@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from cqrs.dispatcher.event import EventFailure
+from cqrs.dispatcher.event import EventFailure, EventPlan
 from cqrs.dispatcher.scope import DispatchScope
 from cqrs.events.event_emitter import EventEmitter
 from cqrs.exceptions import EventCycleError
@@ -22,6 +22,16 @@ class _Trail(NamedTuple):
     event_type: type[Any]
     depth: int
     parent: _Trail | None
+
+
+def plans_of(emitter: EventEmitter | None) -> Callable[[object], EventPlan | None] | None:
+    """Return what finds the handlers of an event; ``None`` when the emitter has to be asked to emit it.
+
+    An emitter of the user's own may do as it likes in ``emit``.
+    """
+    if emitter is None or getattr(type(emitter), "emit", None) is not EventEmitter.emit:
+        return None
+    return emitter.plan_of
 
 
 class EventRun:
@@ -38,8 +48,7 @@ class EventRun:
         max_depth: int,
     ) -> None:
         self._emitter = emitter
-        # An emitter of the user's own may do as it likes in ``emit``: then it is asked for each event.
-        self._plan_of = emitter.plan_of if getattr(type(emitter), "emit", None) is EventEmitter.emit else None
+        self._plan_of = plans_of(emitter)
         self._queue: deque[tuple[object, _Trail | None]] = deque([(event, None) for event in events])
         self._max_depth = max_depth
         self.scope = scope
@@ -160,6 +169,10 @@ class _Workers:
                 raise
             self._error = self._error or cancelled
             raise _Stop from cancelled
+        except (KeyboardInterrupt, SystemExit) as interruption:
+            # A task that raises it stops the event loop before the caller sees it.
+            self._error = interruption
+            raise _Stop from interruption
         except BaseException as error:
             self._error = self._error or error
             raise

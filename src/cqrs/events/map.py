@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar, cast
 
 from cqrs.dispatcher.binding_map import BindingMap
 from cqrs.dispatcher.declarations import check_handler_fits, check_message_type, type_name
+from cqrs.dispatcher.fallback_pair import declared_attempts
 from cqrs.events.event_handler import EventHandler
 from cqrs.events.fallback import EventHandlerFallback
 from cqrs.exceptions import HandlerTypeError
 
-EventBinding: TypeAlias = "type[EventHandler[Any]] | EventHandlerFallback"
+EventBinding: TypeAlias = type[EventHandler[Any]] | EventHandlerFallback
 """A handler class or a declared fallback."""
 
 HandlerT = TypeVar("HandlerT", bound=type[Any])
@@ -36,16 +37,14 @@ class EventMap(BindingMap[list[EventBinding]]):
             TypeError: ``handler`` is not an event handler, or is declared for another event type.
         """
         check_message_type("event type", event_type)
-        declared = [handler]
-        if isinstance(handler, EventHandlerFallback):
-            declared = [candidate for candidate, _ in handler.attempts()]
-        for candidate in declared:
+        for candidate, _ in declared_attempts(handler):
             if not isinstance(candidate, type) or not issubclass(candidate, EventHandler):
                 raise HandlerTypeError(
                     f"{candidate!r} cannot be bound to {type_name(event_type)}: it must be a subclass of "
                     "EventHandler, or an EventHandlerFallback of such classes"
                 )
-            check_handler_fits("event type", event_type, candidate, EventHandler)
+            handler_type: type[Any] = candidate
+            check_handler_fits("event type", event_type, handler_type, EventHandler)
         bound = self.get(event_type, [])
         if handler in bound:
             raise KeyError(f"{handler} already bound to {event_type}")
@@ -53,7 +52,8 @@ class EventMap(BindingMap[list[EventBinding]]):
 
     def __setitem__(self, event_type: type[Any], handlers: Any) -> None:
         """Bind the handlers of a list in turn, or a single one; none is replaced."""
-        for handler in handlers if isinstance(handlers, list | tuple) else [handlers]:
+        items = cast("Sequence[Any]", handlers) if isinstance(handlers, list | tuple) else [handlers]
+        for handler in items:
             self.bind(event_type, handler)
 
     def handles(self, event_type: type[Any]) -> Callable[[HandlerT], HandlerT]:

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any, overload
 
 from cqrs.container.protocol import Resolver
+from cqrs.dispatcher.answers import announce, announced
 from cqrs.dispatcher.binding_map import BindingMap
+from cqrs.dispatcher.guarded import Step
+from cqrs.dispatcher.models import Outcome
 from cqrs.dispatcher.plans import Plans
-from cqrs.dispatcher.request import Answer, RequestDispatcher
+from cqrs.dispatcher.request import RequestDispatcher
 from cqrs.dispatcher.startup import Startup
 from cqrs.events.event_emitter import EventEmitter
 from cqrs.events.event_processor import EventErrors
@@ -63,10 +66,10 @@ class RequestMediator:
         )
         self._dispatcher = dispatcher_type(request_map, container, middleware_chain)
         self._startup = startup
-        self._ready_answers = self._all_answers()
-        self._answers = self._ready_answers
+        self._ready_steps = self._all_steps()
+        self._steps = self._ready_steps
         if startup is not None and not startup.is_done:
-            self._answers = Plans(lambda _: self._start_and_answer)
+            self._steps = Plans(lambda _: self._start_and_step)
 
     @overload
     async def send(self, request: Returns[ResponseT]) -> ResponseT: ...
@@ -82,23 +85,35 @@ class RequestMediator:
             Exception: what the handler or a middleware raised, or an event handler with
                 ``event_errors="raise"``.
         """
-        return await self._answers[type(request)](request)
+        if announced() is not None:
+            announce(None)
+        result = await self._steps[type(request)](request, None)
+        if type(result) is Outcome:
+            return await self._conclude(result)
+        if announced() is not None:  # the handler sent a request itself
+            announce(None)
+        return result
 
-    def _all_answers(self) -> Mapping[type[Any], Answer]:
+    async def _conclude(self, outcome: Outcome) -> Any:
+        response, events, fallbacks = outcome
+        if events:
+            await self._processor.process(events, None)
+        announce(fallbacks[-1] if fallbacks else None)
+        return response
+
+    def _all_steps(self) -> Mapping[type[Any], Step]:
         if type(self._dispatcher).dispatch is RequestDispatcher.dispatch:
-            return self._dispatcher.answers(self._processor.process)
+            return self._dispatcher.steps(self._processor.process)
         # A dispatcher with a way of its own is asked each time.
-        return Plans(lambda _: self._dispatch_and_process)
+        return Plans(lambda _: self._dispatch)
 
-    async def _dispatch_and_process(self, request: Any) -> Any:
+    async def _dispatch(self, request: Any, _: Any) -> Any:
         result = await self._dispatcher.dispatch(request)
-        if result.events:
-            await self._processor.emit_events(result.events)
-        return result.response
+        return Outcome(result.response, tuple(result.events), tuple(getattr(result, "fallbacks", ())))
 
-    async def _start_and_answer(self, request: Any) -> Any:
+    async def _start_and_step(self, request: Any, _: Any) -> Any:
         if self._startup is not None:
             await self._startup.ensure()
             if self._startup.is_done:
-                self._answers = self._ready_answers
-        return await self._ready_answers[type(request)](request)
+                self._steps = self._ready_steps
+        return await self._ready_steps[type(request)](request, None)

@@ -7,14 +7,17 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from cqrs.dispatcher.binding_map import BindingMap
 from cqrs.dispatcher.declarations import check_handler_fits, check_message_type, type_name
+from cqrs.dispatcher.fallback_pair import declared_attempts
 from cqrs.exceptions import RequestHandlerTypeError
 from cqrs.requests.cor_request_handler import CORRequestHandler
 from cqrs.requests.fallback import RequestHandlerFallback
 from cqrs.requests.request_handler import RequestHandler, StreamingRequestHandler
 
 RequestBinding: TypeAlias = (
-    "type[RequestHandler[Any, Any]] | type[StreamingRequestHandler[Any, Any]] | RequestHandlerFallback"
-    " | Sequence[type[CORRequestHandler[Any, Any]] | RequestHandlerFallback]"
+    type[RequestHandler[Any, Any]]
+    | type[StreamingRequestHandler[Any, Any]]
+    | RequestHandlerFallback
+    | Sequence[type[CORRequestHandler[Any, Any]] | RequestHandlerFallback]
 )
 """A handler class, a declared fallback, or the links of a chain of responsibility."""
 
@@ -77,9 +80,7 @@ class RequestMap(BindingMap[Any]):
 
 
 def _check(request_type: type[Any], handler: Any, bases: tuple[type[Any], ...]) -> None:
-    pair = handler if isinstance(handler, RequestHandlerFallback) else None
-    declared = [(handler, None)] if pair is None else list(pair.attempts())
-    for candidate, _ in declared:
+    for candidate, _ in declared_attempts(handler):
         base = next(
             (base for base in bases if isinstance(candidate, type) and issubclass(candidate, base)), None
         )
@@ -90,7 +91,7 @@ def _check(request_type: type[Any], handler: Any, bases: tuple[type[Any], ...]) 
                 hint = "; bind the links of a chain as a list"
             subject = type_name(candidate) if isinstance(candidate, type) else repr(candidate)
             raise RequestHandlerTypeError(
-                f"{subject} cannot be bound to {type_name(request_type)}: it must be a subclass of {names}, or "
-                f"a RequestHandlerFallback of such classes{hint}"
+                f"{subject} cannot be bound to {type_name(request_type)}: it must be a subclass of {names}, "
+                f"or a RequestHandlerFallback of such classes{hint}"
             )
         check_handler_fits("request type", request_type, candidate, base)
