@@ -81,16 +81,16 @@ class AsyncCell:
         """Return what to wait for, or ``None`` when the caller is the one to build."""
         if self in _in_progress.get():
             raise ResolutionError(f"{self._name} asks for itself while it is being built")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Exception | None] = loop.create_future()
         with self._lock:
-            if self._value is not _UNSET:
-                future.set_result(None)
-            elif self._building:
-                self._waiting.append((loop, future))
-            else:
+            if not self._building and self._value is _UNSET:
                 self._building = True
                 return None
+            loop = asyncio.get_running_loop()
+            future: asyncio.Future[Exception | None] = loop.create_future()
+            if self._building:
+                self._waiting.append((loop, future))
+            else:
+                future.set_result(None)
         return future
 
     async def _run(self, build: Callable[[], Awaitable[Any]]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,18 +13,12 @@ def parameters_of(provider: Any) -> Sequence[inspect.Parameter]:
     Raises:
         NameError: an annotation cannot be evaluated.
     """
-    namespace = None
-    if isinstance(provider, type):
-        owner = next(
-            (base for base in provider.__mro__ if {"__init__", "__new__"} & vars(base).keys()), object
-        )
-        if owner is object:
-            return ()
-        # Generated constructors (attrs) have globals of their own, without the names of the class's module.
-        namespace = dict(vars(sys.modules[owner.__module__]))
-        namespace.update(getattr(vars(owner).get("__init__"), "__globals__", {}))
+    if isinstance(provider, type) and not any(
+        {"__init__", "__new__"} & vars(base).keys() for base in provider.__mro__ if base is not object
+    ):
+        return ()
     try:
-        signature = inspect.signature(provider, globals=namespace, eval_str=True)
+        signature = inspect.signature(provider, eval_str=True)
     except ValueError:  # a built-in without signature takes no injected arguments
         return ()
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -50,9 +50,8 @@ class Request(pydantic.BaseModel, IRequest[ResponseT_co]):
 
         @classmethod
         def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-            return handler(
-                cls
-            )  # a field annotated ``Request[X]`` takes what a field annotated ``Request`` does
+            # ``source`` is ``Request[X]`` for a field annotated so; it takes what ``Request`` takes.
+            return handler(cls)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name, as Python objects (nested models become dictionaries)."""
