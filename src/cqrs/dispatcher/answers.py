@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextvars
 import logging
-from collections.abc import Callable
 
-from cqrs.dispatcher.models import FallbackAnswer, FallbackReason
+from cqrs.dispatcher.models import FallbackAnswer, FallbackReason, make_tuple
 
 _logger = logging.getLogger(__name__)
 
 _answer: contextvars.ContextVar[FallbackAnswer | None] = contextvars.ContextVar("cqrs_fallback", default=None)
-
-_new_tuple: Callable[..., FallbackAnswer] = tuple.__new__
 
 announced = _answer.get
 """Return what ``announce`` said last in this context."""
@@ -44,9 +41,8 @@ def describe(
         text = str(error)
     except Exception as unprintable:
         text = f"<text of the error cannot be had: {type(unprintable).__name__}>"
-    # What the generated constructor does, in half the time.
     fields = (type(message), primary, handler, position, reason, type(error), text)
-    answer = _new_tuple(FallbackAnswer, fields)
+    answer = make_tuple(FallbackAnswer, fields)
     if _logger.isEnabledFor(logging.WARNING):
         _log(answer, error)
     return answer

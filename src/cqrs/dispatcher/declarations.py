@@ -14,6 +14,11 @@ def type_name(subject: Any) -> str:
     return subject.__qualname__ if isinstance(subject, type) else str(subject)
 
 
+def is_subclass(subject: Any, base: type[Any]) -> bool:
+    """Tell whether ``subject`` is a class, and derived from ``base``."""
+    return isinstance(subject, type) and issubclass(subject, base)
+
+
 def is_concrete(annotation: Any) -> bool:
     """Tell whether no type variable is left in ``annotation``."""
     return not isinstance(annotation, TypeVar) and not getattr(annotation, "__parameters__", ())

@@ -63,7 +63,7 @@ class FallbackPair:
         if nested and type(self.fallback) is not type(self):
             raise HandlerTypeError(f"{name}: a nested fallback must be a {name} too, not {self.fallback!r}")
         fallback = cast("type[Any]", self.fallback.primary if nested else self.fallback)
-        roles: tuple[tuple[str, Any], ...] = (("primary", self.primary), ("fallback", fallback))
+        roles = cast("list[tuple[str, Any]]", [("primary", self.primary), ("fallback", fallback)])
         for role, handler in roles:
             if not isinstance(handler, type):
                 raise HandlerTypeError(
@@ -71,7 +71,7 @@ class FallbackPair:
                 )
         bases = " or ".join(base.__name__ for base in self.handler_bases)
         kinds: list[type[Any]] = []
-        for role, handler in (("primary", self.primary), ("fallback", fallback)):
+        for role, handler in roles:
             kind = next((base for base in self.handler_bases if issubclass(handler, base)), None)
             if kind is None:
                 raise HandlerTypeError(
@@ -109,9 +109,8 @@ class FallbackPair:
                 )
 
     def _check_failure_exceptions(self) -> None:
-        failures = cast("Any", self.failure_exceptions)
-        members: tuple[Any, ...] = failures if type(failures) is tuple else (None,)
-        legal = all(isinstance(member, type) and issubclass(member, Exception) for member in members)
+        failures: Any = self.failure_exceptions
+        legal = isinstance(failures, tuple) and all(map(_is_exception_type, cast("Any", failures)))
         if not legal:
             raise HandlerTypeError(
                 f"{type(self).__name__}: failure_exceptions must be a tuple of Exception types, "
@@ -137,3 +136,7 @@ def declared_attempts(binding: Any) -> list[tuple[Any, FallbackPair | None]]:
     What is not a declared fallback is taken for a handler class.
     """
     return list(binding.attempts()) if isinstance(binding, FallbackPair) else [(binding, None)]
+
+
+def _is_exception_type(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, Exception)

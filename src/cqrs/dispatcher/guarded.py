@@ -25,7 +25,7 @@ from cqrs.container.scoping import plain_factory
 from cqrs.dispatcher.answers import describe
 from cqrs.dispatcher.fallback_pair import FallbackPair, declared_attempts
 from cqrs.dispatcher.handlers import may_record_events
-from cqrs.dispatcher.models import FallbackAnswer, FallbackReason, Outcome
+from cqrs.dispatcher.models import FallbackAnswer, FallbackReason, Outcome, make_tuple
 from cqrs.dispatcher.recorded import discard_events, take_events
 from cqrs.dispatcher.scope import factory_of_fallback
 from cqrs.exceptions import ResolutionError
@@ -130,7 +130,7 @@ def compile_attempts(
         if pair is None or pair.circuit_breaker is None:
             run = _resolving(handler, prepare) if create is None else _creating(create)
         else:
-            shielded = _shielded(handler, create, prepare, escapes)
+            shielded = _shielded(handler, create, prepare, escapes, records_events)
             run = _through_breaker(pair.circuit_breaker, handler, shielded)
         attempts.append(Attempt(handler, pair, create, run, records_events=records_events, escapes=escapes))
     return attempts
@@ -170,17 +170,17 @@ def _shielded(
     create: Callable[[], Any] | None,
     prepare: Callable[[Any], object] | None,
     escapes: Callable[[Exception], bool],
+    records_events: bool,
 ) -> Run:
     """Return what runs inside a breaker: what says nothing about the handler is hidden from it."""
-    run = _resolving(handler_type, prepare)
+    run = _resolving(handler_type, prepare) if create is None else _creating(create)
+    direct = None if records_events else create
 
     async def shielded(message: Any, resolver: Any, ran: list[Any]) -> Any:
         try:
-            if create is None:
-                return await run(message, resolver, ran)
-            handler = create()
-            ran.append(handler)
-            return await handler.handle(message)
+            if direct is not None:
+                return await direct().handle(message)
+            return await run(message, resolver, ran)
         except Exception as error:
             if escapes(error):
                 raise Bypass(error) from None
@@ -244,10 +244,11 @@ def guarded_step(attempts: Sequence[Attempt[Run]]) -> Step:
             raise
         else:
             if records_events and ran and (events := take_events(ran[-1])):
-                return Outcome(response, events, ())
+                return make_tuple(Outcome, (response, events, ()))
             return response
         try:
-            discard_events(ran)
+            if ran:
+                discard_events(ran)
             if final:
                 raise failure
             return await _ask_fallbacks(attempts, message, resolver, failure)
@@ -275,7 +276,7 @@ def _recording_step(create: Callable[[], Any]) -> Step:
             discard_events([handler])
             raise
         if handler.events and (events := take_events(handler)):
-            return Outcome(response, events, ())
+            return make_tuple(Outcome, (response, events, ()))
         return response
 
     return step
@@ -305,7 +306,8 @@ async def _ask_fallbacks(
                 raise
             else:
                 events = take_events(ran[-1]) if attempt.records_events and ran else ()
-                return Outcome(response, events, (answer_of(attempts, position, message, failure),))
+                answer = answer_of(attempts, position, message, failure)
+                return make_tuple(Outcome, (response, events, (answer,)))
             discard_events(ran)
             if not attempt.escapes(error) or (is_misconfigured(error) and error.__cause__ is None):
                 chain_errors(error, latest)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+
+TupleT = TypeVar("TupleT", bound=tuple[Any, ...])
 
 FallbackReason = Literal["circuit_open", "error"]
 """Why a fallback answered: the breaker did not let the primary run, or the primary failed."""
@@ -39,6 +41,15 @@ class Outcome(NamedTuple):
     response: Any
     events: tuple[object, ...]
     fallbacks: tuple[FallbackAnswer, ...]
+
+
+if TYPE_CHECKING:
+
+    def make_tuple(kind: type[TupleT], fields: tuple[Any, ...], /) -> TupleT: ...
+
+else:
+    make_tuple = tuple.__new__
+    """Does what the constructor of a named tuple does, in half the time."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -73,8 +73,8 @@ class EventEmitter:
         if self._message_broker is None:
             name = type_name(cast("Any", event).__class__)
             raise RuntimeError(
-                f"notification event {name} cannot be sent: the event emitter has no message broker; give one "
-                "to EventEmitter or bootstrap as message_broker"
+                f"notification event {name} cannot be sent: the event emitter has no message broker; "
+                "give one to EventEmitter or bootstrap as message_broker"
             )
         message = Message(
             message_name=event.event_name,

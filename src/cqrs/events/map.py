@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
 from cqrs.dispatcher.binding_map import BindingMap
-from cqrs.dispatcher.declarations import check_handler_fits, check_message_type, type_name
+from cqrs.dispatcher.declarations import check_handler_fits, check_message_type, is_subclass, type_name
 from cqrs.dispatcher.fallback_pair import declared_attempts
 from cqrs.events.event_handler import EventHandler
 from cqrs.events.fallback import EventHandlerFallback
@@ -38,13 +38,12 @@ class EventMap(BindingMap[list[EventBinding]]):
         """
         check_message_type("event type", event_type)
         for candidate, _ in declared_attempts(handler):
-            if not isinstance(candidate, type) or not issubclass(candidate, EventHandler):
+            if not is_subclass(candidate, EventHandler):
                 raise HandlerTypeError(
                     f"{candidate!r} cannot be bound to {type_name(event_type)}: it must be a subclass of "
                     "EventHandler, or an EventHandlerFallback of such classes"
                 )
-            handler_type: type[Any] = candidate
-            check_handler_fits("event type", event_type, handler_type, EventHandler)
+            check_handler_fits("event type", event_type, candidate, EventHandler)
         bound = self.get(event_type, [])
         if handler in bound:
             raise KeyError(f"{handler} already bound to {event_type}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
 from cqrs.dispatcher.binding_map import BindingMap
-from cqrs.dispatcher.declarations import check_handler_fits, check_message_type, type_name
+from cqrs.dispatcher.declarations import check_handler_fits, check_message_type, is_subclass, type_name
 from cqrs.dispatcher.fallback_pair import declared_attempts
 from cqrs.exceptions import RequestHandlerTypeError
 from cqrs.requests.cor_request_handler import CORRequestHandler
@@ -81,13 +81,11 @@ class RequestMap(BindingMap[Any]):
 
 def _check(request_type: type[Any], handler: Any, bases: tuple[type[Any], ...]) -> None:
     for candidate, _ in declared_attempts(handler):
-        base = next(
-            (base for base in bases if isinstance(candidate, type) and issubclass(candidate, base)), None
-        )
+        base = next((base for base in bases if is_subclass(candidate, base)), None)
         if base is None:
             names = " or ".join(known.__name__ for known in bases)
             hint = ""
-            if isinstance(candidate, type) and issubclass(candidate, CORRequestHandler):
+            if is_subclass(candidate, CORRequestHandler):
                 hint = "; bind the links of a chain as a list"
             subject = type_name(candidate) if isinstance(candidate, type) else repr(candidate)
             raise RequestHandlerTypeError(
