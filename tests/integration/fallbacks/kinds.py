@@ -6,6 +6,7 @@ was built, called, closed and delivered is written down.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -31,6 +32,7 @@ class Role:
         self.called = 0
         self.closed = 0
         self.finished = 0
+        self.cleared = 0
 
     async def behave(self) -> None:
         if self.act is not None:
@@ -254,6 +256,7 @@ class StreamWorld(World):
                 return self.recorded
 
             def clear_events(self) -> None:
+                role.cleared += 1
                 self.recorded.clear()
 
             async def handle(self, request: Ask) -> AsyncIterator[Answer]:
@@ -265,6 +268,8 @@ class StreamWorld(World):
                     self.recorded.append(Happened(by=f"{role.name} after its items"))
                     await role.behave()
                 finally:
+                    for _ in range(5):
+                        await asyncio.sleep(0)  # closing that nobody waits for would be seen as not closed
                     role.closed += 1
                 role.finished += 1
 
