@@ -42,12 +42,12 @@ class Figures:
             counts[done.answer] += 1
             seconds.append(done.seconds)
         return cls(
-            counts[Answer.PRIMARY],
-            counts[Answer.FALLBACK],
-            counts[Answer.REJECTED],
-            counts[Answer.FAILED],
-            percentile(seconds, 0.5),
-            percentile(seconds, 0.99),
+            primary=counts[Answer.PRIMARY],
+            fallback=counts[Answer.FALLBACK],
+            rejected=counts[Answer.REJECTED],
+            failed=counts[Answer.FAILED],
+            p50=percentile(seconds, 0.5),
+            p99=percentile(seconds, 0.99),
         )
 
     @property

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from cqrs.demo.figures import Figures, milliseconds, percent
-from cqrs.demo.recorder import Called, Done, Service
-from cqrs.demo.schedule import LABELS, Kind, Mode
-from cqrs.demo.story import sentence_of, transition
-from cqrs.demo.strips import MODE_STYLES, timeline
+from cqrs.demo.figures import milliseconds, percent
+from cqrs.demo.recorder import Service
+from cqrs.demo.schedule import LABELS, Kind
+from cqrs.demo.story import sentence, transition
+from cqrs.demo.strips import MODE_STYLES, Timeline
+from cqrs.demo.tally import Tally
 from cqrs.demo.view import Scene
 
 #: Answer times are of the last seconds, so that they show what happens now.
 RECENT = 3.0
 #: Lines above the story.
 ROWS = 22
+#: Columns and their widths in a terminal of 80 columns; wider ones stretch them, up to a point.
+CIRCUIT_COLUMNS = {
+    "Circuit": 17, "State": 12, "Calls": 6, "Primary": 9,
+    "Fallback": 9, "Rejected": 9, "p50": 9, "p99": 9,
+}
+SERVICE_COLUMNS = {
+    "Service": 17, "Answered": 10, "Requests": 10, "Failed": 9, "p50": 9, "p99": 9,
+    "Trouble calls": 16,
+}
+LEFT = {"Circuit", "State", "Service"}
+NARROWEST, WIDEST = 80, 112
 
 STATE_STYLES = {
     "closed": ("●", "green"),
@@ -60,18 +72,20 @@ class Picture:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        self._tally = Tally(scene.recorder)
+        self._timeline = Timeline(scene.recorder, self._tally, scene.timing.seconds)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        recorder = self._scene.recorder
         width, height = options.max_width, options.height or console.size.height
+        self._tally.update()
         yield self._title(width)
         yield self._upstream()
         yield _rule(width)
-        yield self._circuits(width)
+        yield from self._circuits(width)
         yield _rule(width)
-        yield self._comparison(width)
+        yield from self._comparison(width)
         yield _rule(width)
-        yield from timeline(recorder, self._scene.timing.seconds, width)
+        yield from self._timeline.rows(width)
         yield _rule(width)
         for line in self._story(height - ROWS)[: height - ROWS]:
             line.truncate(width, overflow="ellipsis")
@@ -96,7 +110,10 @@ class Picture:
         recorder = self._scene.recorder
         phases = list(range(len(recorder.entered)))[-max(1, room) :]
         lines = [
-            Text(sentence_of(recorder, index), "bold" if index == recorder.phase else "dim")
+            Text(
+                sentence(recorder.entered[index].phase, self._tally.counts(Service.WITH, phase=index)),
+                "bold" if index == recorder.phase else "dim",
+            )
             for index in phases
         ]
         spare = room - len(self._scene.timing.phases()) - 1
@@ -108,69 +125,59 @@ class Picture:
             ]
         return lines
 
-    def _circuits(self, width: int) -> Table:
-        recorder = self._scene.recorder
-        table = _table(width, "Circuit", "State", "Calls", "Primary", "Fallback", "Rejected", "p50", "p99")
+    def _circuits(self, width: int) -> list[Text]:
         states = self._scene.circuits()
-        calls = [call for call in recorder.called if call.service is Service.WITH]
-        requests = [done for done in recorder.done if done.service is Service.WITH]
+        lines = [_cells(CIRCUIT_COLUMNS, [(name, "dim") for name in CIRCUIT_COLUMNS], width)]
         for kind in Kind:
             mark, style = STATE_STYLES.get(states[kind], ("?", "red"))
-            own = [done for done in requests if done.kind is kind]
-            self._row(
-                table, Text(LABELS[kind]), Text(f"{mark} {states[kind]}", style), own, _of_kind(calls, kind)
-            )
-        self._row(table, Text("together", "bold"), Text(""), requests, len(calls))
-        return table
+            calls = self._tally.calls[Service.WITH, kind]
+            lines.append(self._circuit(width, LABELS[kind], (f"{mark} {states[kind]}", style), calls, kind))
+        total = sum(self._tally.calls[Service.WITH, kind] for kind in Kind)
+        return [*lines, self._circuit(width, "together", ("", ""), total, None)]
 
-    def _row(self, table: Table, name: Text, state: Text, requests: Sequence[Done], calls: int) -> None:
-        figures = Figures.of(requests)
+    def _circuit(self, width: int, name: str, state: tuple[str, str], calls: int, kind: Kind | None) -> Text:
+        figures = self._tally.counts(Service.WITH, kind)
         now = self._scene.recorder.now()
-        recent = Figures.of(done for done in requests if done.at > now - RECENT)
-        table.add_row(
-            name,
+        recent = self._tally.between(Service.WITH, now - RECENT, math.inf, kind)
+        cells = [
+            (name, "" if kind else "bold"),
             state,
-            str(calls),
-            Text(str(figures.primary), "green"),
-            Text(str(figures.fallback), "yellow"),
-            Text(str(figures.rejected), "cyan"),
-            milliseconds(recent.p50),
-            milliseconds(recent.p99),
-        )
+            (str(calls), ""),
+            (str(figures.primary), "green"),
+            (str(figures.fallback), "yellow"),
+            (str(figures.rejected), "cyan"),
+            (milliseconds(recent.p50), ""),
+            (milliseconds(recent.p99), ""),
+        ]
+        return _cells(CIRCUIT_COLUMNS, cells, width)
 
-    def _comparison(self, width: int) -> Table:
-        recorder = self._scene.recorder
-        table = _table(width, "Service", "Answered", "Requests", "Failed", "p50", "p99", "Trouble calls")
-        modes = [entry.phase.mode for entry in recorder.entered]
+    def _comparison(self, width: int) -> list[Text]:
+        lines = [_cells(SERVICE_COLUMNS, [(name, "dim") for name in SERVICE_COLUMNS], width)]
         for service in Service:
-            figures = Figures.of(done for done in recorder.done if done.service is service)
-            trouble = sum(
-                call.service is service and modes[call.phase] is not Mode.HEALTHY for call in recorder.called
-            )
-            table.add_row(
-                Text(service, "bold"),
-                Text(percent(figures.answered_percent), "red" if figures.failed else "green"),
-                str(figures.total),
-                Text(str(figures.failed), "red" if figures.failed else ""),
-                milliseconds(figures.p50),
-                milliseconds(figures.p99),
-                str(trouble),
-            )
-        return table
+            figures = self._tally.counts(service)
+            p50, p99 = self._tally.times(service)
+            alarm = "bold red" if figures.failed else "green"
+            cells = [
+                (service.value, "bold"),
+                (percent(figures.answered_percent), alarm),
+                (str(figures.total), ""),
+                (str(figures.failed), alarm if figures.failed else ""),
+                (milliseconds(p50), ""),
+                (milliseconds(p99), ""),
+                (str(self._tally.calls_in_trouble[service]), ""),
+            ]
+            lines.append(_cells(SERVICE_COLUMNS, cells, width))
+        return lines
 
 
 def _rule(width: int) -> Text:
     return Text("─" * width, "dim")
 
 
-def _table(width: int, *columns: str) -> Table:
-    table = Table(box=None, width=min(width, 110), padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
-    for index, column in enumerate(columns):
-        text = index == 0 or column == "State"
-        room = 11 if column == "State" else 16 if text else len(column)
-        table.add_column(column, justify="left" if text else "right", no_wrap=True, min_width=room)
-    return table
-
-
-def _of_kind(calls: Sequence[Called], kind: Kind) -> int:
-    return sum(call.kind is kind for call in calls)
+def _cells(columns: Mapping[str, int], cells: Sequence[tuple[str, str]], width: int) -> Text:
+    """Lay out a row; names and states stand left, numbers right. A wide terminal gets wider columns."""
+    line = Text(no_wrap=True)
+    for (name, room), (text, style) in zip(columns.items(), cells, strict=True):
+        stretched = room * min(width, WIDEST) // NARROWEST
+        line.append(text.ljust(stretched) if name in LEFT else text.rjust(stretched), style)
+    return line

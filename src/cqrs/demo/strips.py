@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from rich.text import Text
 
-from cqrs.demo.figures import Figures, slots
-from cqrs.demo.recorder import Done, Recorder, Service
+from cqrs.demo.figures import Figures
+from cqrs.demo.recorder import Recorder, Service
 from cqrs.demo.schedule import Kind, Mode
+from cqrs.demo.tally import Tally
 
 MODE_STYLES = {
     Mode.HEALTHY: "black on green",
@@ -24,29 +26,41 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 FASTEST, SLOWEST = 0.001, 1.0
 
 
-def timeline(recorder: Recorder, seconds: float, width: int) -> list[Text]:
-    """Draw the run so far on the scale of ``seconds`` (or longer, when the run takes longer)."""
-    columns = max(20, width - LABEL)
-    length = max(seconds, recorder.now())
-    # The slot that is still filling would show a drop that is not there.
-    reached = min(columns, int(recorder.now() / length * columns))
-    guarded, control = (
-        [Figures.of(slot) for slot in slots(_of(recorder, service), length, columns)[:reached]]
-        for service in Service
-    )
-    most = max((figures.total for figures in guarded), default=1) or 1
-    return [
-        _row("upstream", _phases(recorder, length / columns, reached)),
-        _row("open circuits", _open_circuits(recorder, length / columns, reached)),
-        _row("by primary", _spark(guarded, lambda f: f.primary / most, "green")),
-        _row("by fallback", _spark(guarded, lambda f: f.by_fallback / most, "yellow")),
-        _row("p99 with", _spark(guarded, _slowness, "cyan")),
-        _row("p99 without", _spark(control, _slowness, "magenta")),
-    ]
+class Timeline:
+    """Draws the run so far on the scale of ``seconds`` (or longer, when the run takes longer)."""
 
+    def __init__(self, recorder: Recorder, tally: Tally, seconds: float) -> None:
+        self._recorder = recorder
+        self._tally = tally
+        self._seconds = seconds
+        self._slot = 0.0
+        self._figures: dict[Service, list[Figures]] = {}
 
-def _of(recorder: Recorder, service: Service) -> list[Done]:
-    return [done for done in recorder.done if done.service is service]
+    def rows(self, width: int) -> list[Text]:
+        """Draw the rows of the timeline."""
+        columns = max(20, width - LABEL)
+        length = max(self._seconds, self._recorder.now())
+        # The slot that is still filling would show a drop that is not there.
+        reached = min(columns, int(self._recorder.now() / length * columns))
+        self._fill(length / columns, reached)
+        guarded, control = (self._figures[service] for service in Service)
+        most = max((figures.total for figures in guarded), default=1) or 1
+        return [
+            _row("upstream", _phases(self._recorder, self._slot, reached)),
+            _row("open circuits", _open_circuits(self._recorder, self._slot, reached)),
+            _row("by primary", _spark(guarded, lambda f: f.primary / most, "green")),
+            _row("by fallback", _spark(guarded, lambda f: f.by_fallback / most, "yellow")),
+            _row("p99 with", _spark(guarded, _slowness, "cyan")),
+            _row("p99 without", _spark(control, _slowness, "magenta")),
+        ]
+
+    def _fill(self, slot: float, count: int) -> None:
+        """Work out the slots that are complete; what is complete never changes, except with the scale."""
+        if slot != self._slot:
+            self._slot, self._figures = slot, {service: [] for service in Service}
+        for service, figures in self._figures.items():
+            for index in range(len(figures), count):
+                figures.append(self._tally.between(service, index * slot, (index + 1) * slot))
 
 
 def _row(label: str, strip: Text) -> Text:
@@ -69,20 +83,23 @@ def _phases(recorder: Recorder, slot: float, columns: int) -> Text:
 
 
 def _open_circuits(recorder: Recorder, slot: float, columns: int) -> Text:
-    strip = Text()
     states: dict[Kind, str] = {}
-    switches = sorted(recorder.switched, key=lambda switch: switch.at)
+    switches = deque(sorted(recorder.switched, key=lambda switch: switch.at))
+    shares: list[float] = []
     for column in range(columns):
         while switches and switches[0].at <= (column + 1) * slot:
-            switch = switches.pop(0)
+            switch = switches.popleft()
             states[switch.kind] = switch.to_state
-        share = sum(state == "open" for state in states.values()) / len(Kind)
-        strip.append(_block(share) if share else "·", "red" if share else "green")
+        shares.append(sum(state == "open" for state in states.values()) / len(Kind))
+    strip = Text()
+    for some_open, run in groupby(shares, key=bool):
+        blocks = "".join(_block(share) if some_open else "·" for share in run)
+        strip.append(blocks, "red" if some_open else "green")
     return strip
 
 
-def _spark(slots_: Sequence[Figures], share: Callable[[Figures], float], style: str) -> Text:
-    return Text("".join(_block(share(figures)) for figures in slots_), style)
+def _spark(slots: Sequence[Figures], share: Callable[[Figures], float], style: str) -> Text:
+    return Text("".join(_block(share(figures)) for figures in slots), style)
 
 
 def _block(share: float) -> str:
