@@ -23,11 +23,22 @@ RECENT = 3.0
 ROWS = 22
 #: Columns and their widths in a terminal of 80 columns; wider ones stretch them, up to a point.
 CIRCUIT_COLUMNS = {
-    "Circuit": 17, "State": 12, "Calls": 6, "Primary": 9,
-    "Fallback": 9, "Rejected": 9, "p50": 9, "p99": 9,
+    "Circuit": 17,
+    "State": 12,
+    "Calls": 6,
+    "Primary": 9,
+    "Fallback": 9,
+    "Rejected": 9,
+    "p50": 9,
+    "p99": 9,
 }
 SERVICE_COLUMNS = {
-    "Service": 17, "Answered": 10, "Requests": 10, "Failed": 9, "p50": 9, "p99": 9,
+    "Service": 17,
+    "Answered": 10,
+    "Requests": 10,
+    "Failed": 9,
+    "p50": 9,
+    "p99": 9,
     "Trouble calls": 16,
 }
 LEFT = {"Circuit", "State", "Service"}
