@@ -35,21 +35,24 @@ def describe(
     position: int,
     reason: FallbackReason,
     error: Exception,
+    is_news: bool,
 ) -> FallbackAnswer:
-    """Return the answer of ``handler`` as data, and log it as one warning."""
+    """Return the answer of ``handler`` as data, and log it: a warning if it is news, else for debugging."""
     try:
         text = str(error)
     except Exception as unprintable:
         text = f"<text of the error cannot be had: {type(unprintable).__name__}>"
     fields = (type(message), primary, handler, position, reason, type(error), text)
     answer = make_tuple(FallbackAnswer, fields)
-    if _logger.isEnabledFor(logging.WARNING):
-        _log(answer, error)
+    level = logging.WARNING if is_news else logging.DEBUG
+    if _logger.isEnabledFor(level):
+        _log(level, answer, error)
     return answer
 
 
-def _log(answer: FallbackAnswer, error: Exception) -> None:
-    _logger.warning(
+def _log(level: int, answer: FallbackAnswer, error: Exception) -> None:
+    _logger.log(
+        level,
         "fallback %s answered %s in place of %s (%s: %s)",
         answer.handler.__qualname__,
         answer.message_type.__qualname__,

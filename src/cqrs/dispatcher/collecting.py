@@ -33,7 +33,11 @@ def through_middlewares(chain: MiddlewareChain, step: Step, *, tells: bool = Tru
         step: what they are put around.
         tells: whether the step ever returns an ``Outcome``.
     """
-    return _collecting(chain, step) if tells else _passing(chain, step)
+    wrapped = _collecting(chain, step) if tells else _passing(chain, step)
+    is_idle = chain.idleness()
+    if is_idle is None:
+        return wrapped
+    return lambda message, resolver: (step if is_idle() else wrapped)(message, resolver)
 
 
 def _passing(chain: MiddlewareChain, step: Step) -> Step:

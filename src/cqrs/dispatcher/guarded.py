@@ -21,13 +21,12 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from cqrs.circuit_breaker.protocol import ICircuitBreaker, should_use_fallback
 from cqrs.container.protocol import Resolver
-from cqrs.container.scoping import plain_factory
 from cqrs.dispatcher.answers import describe
 from cqrs.dispatcher.fallback_pair import FallbackPair, declared_attempts
 from cqrs.dispatcher.handlers import may_record_events
-from cqrs.dispatcher.models import FallbackAnswer, FallbackReason, Outcome, make_tuple
+from cqrs.dispatcher.models import FallbackAnswer, Outcome, make_tuple
 from cqrs.dispatcher.recorded import discard_events, take_events
-from cqrs.dispatcher.scope import factory_of_fallback
+from cqrs.dispatcher.scope import factory_of, factory_of_fallback, has_scopes
 from cqrs.exceptions import ResolutionError
 
 Run: TypeAlias = Callable[[Any, Any, list[Any]], Awaitable[Any]]
@@ -63,6 +62,7 @@ class Attempt(Generic[RunT]):
         needs_scope: whether it must be resolved in a scope instead.
         records_events: whether it may record events.
         run: runs it through its breaker, if it has one.
+        known_as_rejected: whether its breaker has rejected it since it was called last.
         direct: ``create``, if calling it and its ``handle`` is all there is to do; else ``None``.
     """
 
@@ -73,6 +73,7 @@ class Attempt(Generic[RunT]):
         "escapes",
         "failure_exceptions",
         "handler",
+        "known_as_rejected",
         "needs_scope",
         "records_events",
         "run",
@@ -85,18 +86,20 @@ class Attempt(Generic[RunT]):
         create: Callable[[], Any] | None,
         run: RunT,
         *,
+        needs_scope: bool,
         records_events: bool,
         escapes: Callable[[Exception], bool] = is_misconfigured,
     ) -> None:
         self.handler = handler
         self.create = create
-        self.needs_scope = create is None
+        self.needs_scope = needs_scope
         self.records_events = records_events
         self.failure_exceptions = () if pair is None else pair.failure_exceptions
         self.breaker = None if pair is None else pair.circuit_breaker
         self.run = run
         self.direct = create if self.breaker is None and not records_events else None
         self.escapes = escapes
+        self.known_as_rejected = False
 
     def leads_to_fallback(self, error: Exception) -> bool:
         """Tell whether the next handler answers in place of this one, which raised ``error``."""
@@ -123,16 +126,24 @@ def compile_attempts(
     """
     attempts: list[Attempt[Run]] = []
     for position, (handler, pair) in enumerate(declared_attempts(binding)):
-        create = (factory_of_fallback if position else plain_factory)(container, handler)
+        create = (factory_of_fallback if position else factory_of)(container, handler)
         records_events = may_record_events(create, handler)
         if create is not None and prepare is not None:
             create = _prepared(create, prepare)
-        if pair is None or pair.circuit_breaker is None:
-            run = _resolving(handler, prepare) if create is None else _creating(create)
-        else:
-            shielded = _shielded(handler, create, prepare, escapes, records_events)
+        run = _resolving(container, handler, prepare) if create is None else _creating(create)
+        if pair is not None and pair.circuit_breaker is not None:
+            shielded = _shielded(run, None if records_events else create, escapes)
             run = _through_breaker(pair.circuit_breaker, handler, shielded)
-        attempts.append(Attempt(handler, pair, create, run, records_events=records_events, escapes=escapes))
+        attempt = Attempt(
+            handler,
+            pair,
+            create,
+            run,
+            needs_scope=create is None and has_scopes(container),
+            records_events=records_events,
+            escapes=escapes,
+        )
+        attempts.append(attempt)
     return attempts
 
 
@@ -154,9 +165,9 @@ def _creating(create: Callable[[], Any]) -> Run:
     return run
 
 
-def _resolving(handler_type: type[Any], prepare: Callable[[Any], object] | None) -> Run:
+def _resolving(container: Resolver, handler_type: type[Any], prepare: Callable[[Any], object] | None) -> Run:
     async def run(message: Any, resolver: Any, ran: list[Any]) -> Any:
-        handler = await resolver.resolve(handler_type)
+        handler = await (container if resolver is None else resolver).resolve(handler_type)
         ran.append(handler)
         if prepare is not None:
             prepare(handler)
@@ -165,16 +176,8 @@ def _resolving(handler_type: type[Any], prepare: Callable[[Any], object] | None)
     return run
 
 
-def _shielded(
-    handler_type: type[Any],
-    create: Callable[[], Any] | None,
-    prepare: Callable[[Any], object] | None,
-    escapes: Callable[[Exception], bool],
-    records_events: bool,
-) -> Run:
+def _shielded(run: Run, direct: Callable[[], Any] | None, escapes: Callable[[Exception], bool]) -> Run:
     """Return what runs inside a breaker: what says nothing about the handler is hidden from it."""
-    run = _resolving(handler_type, prepare) if create is None else _creating(create)
-    direct = None if records_events else create
 
     async def shielded(message: Any, resolver: Any, ran: list[Any]) -> Any:
         try:
@@ -225,6 +228,7 @@ def guarded_step(attempts: Sequence[Attempt[Run]]) -> Step:
         return _recording_step(primary.create) if records_events else _direct_step(primary.create)
 
     has_fallback = len(attempts) > 1
+    only_fallback = attempts[1].direct if len(attempts) == 2 else None
 
     async def step(message: Any, resolver: Any) -> Any:
         ran: list[Any] = []
@@ -251,7 +255,14 @@ def guarded_step(attempts: Sequence[Attempt[Run]]) -> Step:
                 discard_events(ran)
             if final:
                 raise failure
-            return await _ask_fallbacks(attempts, message, resolver, failure)
+            if only_fallback is None:
+                return await _ask_fallbacks(attempts, message, resolver, failure)
+            try:
+                response = await only_fallback().handle(message)
+            except Exception as error:
+                link_fallback_error(attempts[1], error, failure)
+                raise
+            return make_tuple(Outcome, (response, (), (answer_of(attempts, 1, message, failure),)))
         finally:
             del failure  # its traceback holds this frame
 
@@ -309,8 +320,7 @@ async def _ask_fallbacks(
                 answer = answer_of(attempts, position, message, failure)
                 return make_tuple(Outcome, (response, events, (answer,)))
             discard_events(ran)
-            if not attempt.escapes(error) or (is_misconfigured(error) and error.__cause__ is None):
-                chain_errors(error, latest)
+            link_fallback_error(attempt, error, latest)
             if final:
                 raise error
             latest = error
@@ -325,12 +335,27 @@ def answer_of(
     """Return (and log) that the handler at ``position`` answered after the primary raised ``failure``."""
     primary = attempts[0]
     rejected = primary.breaker is not None and primary.breaker.is_circuit_breaker_error(failure)
-    reason: FallbackReason = "circuit_open" if rejected else "error"
-    return describe(message, primary.handler, attempts[position].handler, position, reason, failure)
+    # An open circuit is news once: until the primary was called again, the next answers are the same news.
+    is_news = not (rejected and primary.known_as_rejected)
+    primary.known_as_rejected = rejected
+    return describe(
+        message,
+        primary.handler,
+        attempts[position].handler,
+        position,
+        "circuit_open" if rejected else "error",
+        failure,
+        is_news,
+    )
 
 
-def chain_errors(error: Exception, cause: Exception) -> None:
-    """Make ``cause`` the cause of ``error``, unless they are the same or that would make a circle."""
+def link_fallback_error(attempt: Attempt[Any], error: Exception, cause: Exception) -> None:
+    """Make ``cause`` the cause of ``error``, which ``attempt`` raised when it was asked because of ``cause``.
+
+    An error that is not the handler's own is left alone, and so is one that would make a circle.
+    """
+    if attempt.escapes(error) and (error.__cause__ is not None or not is_misconfigured(error)):
+        return
     link: BaseException | None = cause
     while link is not None:
         if link is error:

@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 from cqrs.circuit_breaker.protocol import ICircuitBreaker
 from cqrs.container.protocol import Resolver
-from cqrs.container.scoping import plain_factory
 from cqrs.dispatcher.answers import announce
 from cqrs.dispatcher.driven import Pump, close, driven
 from cqrs.dispatcher.fallback_pair import FallbackPair, declared_attempts
@@ -19,14 +18,14 @@ from cqrs.dispatcher.guarded import (
     Attempt,
     Bypass,
     answer_of,
-    chain_errors,
     guarding_function,
     is_misconfigured,
+    link_fallback_error,
 )
 from cqrs.dispatcher.handlers import HandlesStreams, may_record_events
 from cqrs.dispatcher.models import FallbackAnswer
 from cqrs.dispatcher.recorded import clear_events, discard_events, take_events
-from cqrs.dispatcher.scope import factory_of_fallback
+from cqrs.dispatcher.scope import factory_of, factory_of_fallback
 
 
 class StreamRecord:
@@ -73,7 +72,10 @@ class StreamAttempt(Attempt[RunStream]):
         self, handler: type[Any], pair: FallbackPair | None, create: Callable[[], Any] | None, run: RunStream
     ) -> None:
         records_events = may_record_events(create, handler) or overrides_clear_events(handler)
-        super().__init__(handler, pair, create, run, records_events=records_events)
+        # A stream always brings a scope: opening it costs nothing until it is used.
+        super().__init__(
+            handler, pair, create, run, needs_scope=create is None, records_events=records_events
+        )
         self.raises_after_items = getattr(pair, "after_items", "fallback") == "raise"
 
     def ends_with(self, error: Exception, delivered: bool) -> bool:
@@ -89,7 +91,7 @@ def compile_stream_attempts(container: Resolver, binding: type[Any] | FallbackPa
     """
     attempts: list[StreamAttempt] = []
     for position, (handler, pair) in enumerate(declared_attempts(binding)):
-        create = (factory_of_fallback if position else plain_factory)(container, handler)
+        create = (factory_of_fallback if position else factory_of)(container, handler)
         if pair is not None and pair.circuit_breaker is not None:
             run = _through_breaker(pair.circuit_breaker, handler, _generating(handler, create))
         elif create is not None:
@@ -200,8 +202,8 @@ def guarded_stream(attempts: Sequence[StreamAttempt]) -> StreamStep:
                     if failure is not None and not delivered:
                         _tell(attempts, position, message, failure, record)
                     return
-                if latest is not None and not (is_misconfigured(error) and error.__cause__):
-                    chain_errors(error, latest)
+                if latest is not None:
+                    link_fallback_error(attempt, error, latest)
                 if final:
                     raise error
                 failure, latest = failure or error, error

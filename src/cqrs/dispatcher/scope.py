@@ -38,9 +38,12 @@ class DispatchScope:
             self._opening = asyncio.Lock()
         async with self._opening:
             if self._resolver is None:
-                context = open_scope(self._container)
-                self._resolver = await context.__aenter__()
-                self._context = context
+                if has_scopes(self._container):
+                    context = open_scope(self._container)
+                    self._resolver = await context.__aenter__()
+                    self._context = context
+                else:
+                    self._resolver = self._container
             return self._resolver
 
     async def __aenter__(self) -> DispatchScope:
@@ -70,6 +73,24 @@ def check_container(container: Any) -> None:
         )
 
 
+def has_scopes(container: Resolver) -> bool:
+    """Tell whether what ``container`` builds may have to be released at the end of a dispatch."""
+    # Looked up on the class, here and below: an object that makes up attributes when asked has no scopes.
+    return callable(getattr(type(container), "scope", None))
+
+
+def factory_of(container: Resolver, handler: type[Any]) -> Callable[[], Any] | None:
+    """Return what builds ``handler`` without scope and without waiting, if the container has it.
+
+    Raises:
+        ResolutionError: there is no way to build the handler.
+    """
+    if not callable(getattr(type(container), "factory_for", None)):
+        return None
+    factory: Callable[[], Any] | None = plain_factory(container, handler)
+    return factory
+
+
 def factory_of_fallback(container: Resolver, handler: type[Any]) -> Callable[[], Any] | None:
     """Return the plain factory of a handler that may never be needed.
 
@@ -77,6 +98,6 @@ def factory_of_fallback(container: Resolver, handler: type[Any]) -> Callable[[],
     healthy primary.
     """
     try:
-        return plain_factory(container, handler)
+        return factory_of(container, handler)
     except ResolutionError:
         return None

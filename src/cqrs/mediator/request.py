@@ -89,17 +89,14 @@ class RequestMediator:
             announce(None)
         result = await self._steps[type(request)](request, None)
         if type(result) is Outcome:
-            return await self._conclude(result)
+            response, events, fallbacks = result
+            if events:
+                await self._processor.process(events, None)
+            announce(fallbacks[-1] if fallbacks else None)
+            return response
         if announced() is not None:  # the handler sent a request itself
             announce(None)
         return result
-
-    async def _conclude(self, outcome: Outcome) -> Any:
-        response, events, fallbacks = outcome
-        if events:
-            await self._processor.process(events, None)
-        announce(fallbacks[-1] if fallbacks else None)
-        return response
 
     def _all_steps(self) -> Mapping[type[Any], Step]:
         if type(self._dispatcher).dispatch is RequestDispatcher.dispatch:

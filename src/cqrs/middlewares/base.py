@@ -22,10 +22,12 @@ class Middleware(abc.ABC):
     """Wraps the handling of a message: primary, circuit breaker and fallbacks together.
 
     Its errors reach the caller as they are; they are never a failure of the dependency and never lead to a
-    fallback. A stream is one call that lasts as long as the stream: ``await handle(request)`` returns
-    ``None`` when it has ended. A middleware that has a method ``stream(request, handle)``, an async generator
-    function that iterates ``handle(request)``, is used in that form for streams: it sees each item, and
-    costs less.
+    fallback. Two methods are optional:
+
+    - ``stream(request, handle)``, an async generator function that iterates ``handle(request)``: the form for
+      streams. Without it a stream is one call that lasts as long as the stream, and ``await handle(request)``
+      returns ``None`` when it has ended; that costs a task per stream.
+    - ``is_idle()``: when it returns true for all middlewares of a chain, they are left out of the call.
 
     >>> class Count(Middleware):
     ...     calls = 0
@@ -77,6 +79,13 @@ class MiddlewareChain:
         for middleware in reversed(self._middlewares):
             handle = _around(middleware, handle)
         return handle
+
+    def idleness(self) -> Callable[[], bool] | None:
+        """Return what tells whether no middleware has anything to do now; ``None`` if that cannot be told."""
+        methods: list[Any] = [getattr(middleware, "is_idle", None) for middleware in self._middlewares]
+        if not all(callable(getattr(type(middleware), "is_idle", None)) for middleware in self._middlewares):
+            return None
+        return methods[0] if len(methods) == 1 else lambda: all(is_idle() for is_idle in methods)
 
     def on_change(self, watcher: Callable[[], object]) -> None:
         """Call ``watcher()`` after each change: what was wrapped before is out of date."""

@@ -31,6 +31,10 @@ class LoggingMiddleware(Middleware):
             return self._logged(request, handle)
         return handle(request)
 
+    def is_idle(self) -> bool:
+        """Tell whether DEBUG is off."""
+        return not self._enabled(logging.DEBUG)
+
     def stream(self, request: Any, handle: StreamHandle) -> AsyncIterator[Any]:
         """Log around the stream when DEBUG is on; else return it untouched."""
         if self._enabled(logging.DEBUG):
