@@ -48,9 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
     with Coordinator(pythons) as coordinator:
         for case in selected:
             wanted = options.rounds or min(rounds, case.rounds or rounds)
+            start = time.monotonic()
             samples = coordinator.measure(case, rounds=wanted, seconds=seconds, progress=progress)
             progress("")
-            print(report.plain(samples) + "\n", flush=True)
+            print(f"{report.plain(samples)}\n  ({time.monotonic() - start:.0f} s)\n", flush=True)
             measured.append(samples)
     conditions = (
         f"{options.rounds or rounds} rounds, samples of {seconds * 1000:g} ms, load average {load} before "
