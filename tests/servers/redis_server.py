@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -13,6 +15,9 @@ from pathlib import Path
 
 START_LIMIT = 10.0
 STOP_LIMIT = 5.0
+
+# Waits for the end of its input, which comes also when the tests are killed, and then stops the server.
+KEEPER = '"$@" </dev/null & read -r _; kill $!; wait $!'
 
 
 class ServerMissing(Exception):
@@ -39,7 +44,8 @@ def find_binary() -> str:
 def private_redis() -> Iterator[str]:
     """Run a private server on a unix socket in a folder of its own; yields its URL.
 
-    No TCP port is opened, so no other server can be met by accident. It is stopped by its own process id.
+    No TCP port is opened, so no other server can be met by accident. It ends with the tests, also when they
+    are killed.
     """
     binary = find_binary()
     # A short path: unix socket names end at about 100 bytes.
@@ -49,7 +55,13 @@ def private_redis() -> Iterator[str]:
         command = [binary, "--port", "0", "--unixsocket", str(socket), "--dir", folder]
         command += ["--save", "", "--appendonly", "no", "--daemonize", "no"]
         with log.open("wb") as output:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", KEEPER, "sh", *command],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         try:
             _wait_until_ready(process, socket, log)
             yield f"unix://{socket}"
@@ -66,7 +78,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], socket: Path, log: Path)
             try:
                 client.ping()
             except redis.exceptions.RedisError as error:
-                if process.poll() is not None or time.monotonic() > deadline:
+                if time.monotonic() > deadline:
                     text = log.read_text(errors="replace")
                     raise RuntimeError(f"the server did not start ({error}):\n{text}") from error
                 time.sleep(0.01)
@@ -77,9 +89,10 @@ def _wait_until_ready(process: subprocess.Popen[bytes], socket: Path, log: Path)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+    assert process.stdin is not None
+    process.stdin.close()
     try:
         process.wait(STOP_LIMIT)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # a session of its own: the keeper and its server
         process.wait()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,42 @@ def test_the_server_is_stopped_also_when_the_test_fails(monkeypatch: pytest.Monk
         raise ZeroDivisionError
     assert started[0].returncode is not None
     assert not folders[0].exists()
+
+
+def test_the_server_ends_also_when_the_tests_are_killed(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "from tests.servers.redis_server import private_redis\n"
+        "with private_redis() as url:\n"
+        "    print(url, flush=True)\n"
+        "    import signal; signal.pause()\n"
+    )
+    with private_redis_or_skip():
+        pass
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    process = subprocess.Popen(
+        [sys.executable, str(script)], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    path = process.stdout.readline().strip().removeprefix("unix://")
+    assert Path(path).is_socket()
+    process.kill()
+    process.wait(30)
+    process.stdout.close()
+    deadline = time.monotonic() + 30
+    while _answers(path):
+        assert time.monotonic() < deadline, "the server outlived the tests"
+        time.sleep(0.01)
+    shutil.rmtree(Path(path).parent)
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(path)
+        except OSError:
+            return False
+        return True
 
 
 def test_two_servers_share_nothing() -> None:
