@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.circuit_breaker.events import CallFailed, CallRejected, CircuitEvent
@@ -23,6 +23,7 @@ from cqrs.circuit_breaker.transitions import LOCK_FREE
 from cqrs.circuit_breaker.verdict import FAILURE, SUCCESS, Trip, Verdict
 
 R = TypeVar("R")
+Arguments = TypeVarTuple("Arguments")
 
 Token = Lane | Grant
 """An admission: a grant, or the lane itself for a call that nobody times."""
@@ -184,7 +185,7 @@ class Gate:
         """Record the end of a call; ``False`` when it no longer matters (another era, or settled before)."""
         machine = self.machine
         before = machine.phase
-        settled = self._change(lambda now: machine.settle(token, now, verdict), deliver=False)
+        settled = self._change(machine.settle, token, verdict, deliver=False)
         if settled is None:
             self._defer(lambda: self.settle(token, verdict, error))
             return True
@@ -198,7 +199,7 @@ class Gate:
 
     def withdraw(self, token: Token) -> bool:
         """Take an admission back: the call was never made. ``False`` when that no longer matters."""
-        withdrawn = self._change(lambda _: self.machine.withdraw(token))
+        withdrawn = self._change(self.machine.withdraw, token)
         if withdrawn is None:
             self._defer(lambda: self.withdraw(token))
         return withdrawn is not False
@@ -215,11 +216,18 @@ class Gate:
 
     def order(self, change: Callable[[float], object]) -> None:
         """Apply a change to the state machine, given the time."""
-        if self._change(lambda now: (change(now),)) is None:
+
+        def changed(now: float) -> bool:
+            change(now)
+            return True
+
+        if self._change(changed) is None:
             self._defer(lambda: self.order(change))
 
-    def _change(self, action: Callable[[float], R], *, deliver: bool = True) -> R | None:
-        """Run ``action`` under the lock; ``None`` when this very thread is in the middle of another.
+    def _change(
+        self, action: Callable[[float, *Arguments], R], *args: *Arguments, deliver: bool = True
+    ) -> R | None:
+        """Run ``action(now, *args)`` under the lock; ``None`` when this thread is in the middle of another.
 
         That happens when a signal handler or a finaliser makes or ends a guarded call: it must neither wait
         for itself nor see a half-made change. ``with`` rather than ``acquire``: between taking the lock and
@@ -232,7 +240,7 @@ class Gate:
                 return None
             self.busy = True
             try:
-                result = action(self.clock())
+                result = action(self.clock(), *args)
             finally:
                 events = self.machine.events
                 if events is not None:

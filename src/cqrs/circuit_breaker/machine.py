@@ -14,6 +14,7 @@ from cqrs.circuit_breaker.phases import OVERDUE, RUNNING, SETTLED, Grant, HalfOp
 from cqrs.circuit_breaker.states import State
 from cqrs.circuit_breaker.transitions import Transitions
 from cqrs.circuit_breaker.verdict import CANCELLED, FAILURE, IGNORED, INCONCLUSIVE, SUCCESS, Trip, Verdict
+from cqrs.circuit_breaker.window import NO_COUNTS
 
 
 class Machine(Transitions):
@@ -117,7 +118,7 @@ class Machine(Transitions):
 
     # ------------------------------------------------------------------ settlement
 
-    def settle(self, token: Grant | Lane, now: float, verdict: Verdict | Trip) -> bool:
+    def settle(self, now: float, token: Grant | Lane, verdict: Verdict | Trip) -> bool:
         """Record the end of a call; ``False`` when its era is over, or it was settled before (L4)."""
         if isinstance(token, Grant):
             if token.mark == SETTLED:
@@ -145,7 +146,7 @@ class Machine(Transitions):
             self._settle_in_lane(phase, now, outcome, slow, trip)
         return True
 
-    def withdraw(self, token: Grant | Lane) -> bool:
+    def withdraw(self, _: float, token: Grant | Lane) -> bool:
         """Take an admission back as if it had not happened: the call was never made."""
         phase = token.phase if isinstance(token, Grant) else token
         if isinstance(token, Grant):
@@ -246,8 +247,15 @@ class Machine(Transitions):
     def _evaluate(self, lane: Lane, now: float, trip: Trip | None = None) -> bool:
         """Open the circuit if the counts justify it (L2); return whether they do."""
         policy = self.policy
-        counts = lane.window.counts(lane.successes)
-        minimum = conditions.minimum_calls(policy, lane, now)
+        window = lane.window
+        if window is NO_COUNTS and trip is None and not conditions.row_met(policy, lane.consecutive):
+            if lane.watch is not (lane.consecutive > 0):
+                lane.set_watch(not lane.watch)
+            return False
+        counts = window.counts(lane.successes)
+        minimum = policy.minimum_number_of_calls
+        if lane.ramping:
+            minimum = conditions.minimum_calls(policy, lane, now)
         why = conditions.why_open(policy, counts, lane.overdue, lane.consecutive, minimum)
         if why is None and trip is None:
             bad = counts.failures or counts.slow or lane.overdue

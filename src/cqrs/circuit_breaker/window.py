@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, cast
 
 from cqrs.circuit_breaker.timing import CountWindow, TimeWindow
 
@@ -21,6 +22,10 @@ class Counts(NamedTuple):
     calls: int
     failures: int
     slow: int
+
+
+# Half the price of Counts(...), which every failure would pay.
+_counts = cast("Callable[[type[Counts], tuple[int, int, int]], Counts]", tuple.__new__)
 
 
 class Window(Protocol):
@@ -112,7 +117,8 @@ class TimedCounts:
     def _since(self, at: int, successes: int) -> Counts:
         marks = self._marks
         calls = successes - marks[at + 1] + self._others - marks[at + 2]
-        return Counts(calls, self._failures - marks[at + 3], self._slow - marks[at + 4])
+        figures = calls, self._failures - marks[at + 3], self._slow - marks[at + 4]
+        return _counts(Counts, figures)
 
     def load(self, pieces: list[tuple[float, Counts]]) -> None:
         """Take over the pieces of another window; a piece goes where its newest outcome may be."""
@@ -179,7 +185,7 @@ class RingCounts:
     def counts(self, successes: int) -> Counts:
         self.advance(0.0, successes)
         calls = min(self._size, successes - self._base + self._others)
-        return Counts(calls, len(self._failures or ()), len(self._slow or ()))
+        return _counts(Counts, (calls, len(self._failures or ()), len(self._slow or ())))
 
     def counts_at(self, now: float, successes: int) -> Counts:
         return self.counts(successes)  # what it drops can never be counted again
