@@ -222,7 +222,7 @@ def test(arguments):
     for environment in others() if every else ():
         name = "Python %d.%d" % environment.version
         say("tests on %s" % name)
-        if environment.run(["python", "-m", "pytest", *(arguments or OTHER_PYTHONS_RUN)]) != 0:
+        if environment.run(["python", "-m", "pytest", *OTHER_PYTHONS_RUN, *arguments]) != 0:
             failed.append(name)
     environment = current()
     if failed:
@@ -233,7 +233,7 @@ def test(arguments):
 
 
 # What the repository is made of (docs, layers, public API, examples) is the same on every Python.
-OTHER_PYTHONS_RUN = ["-q", "--ignore=tests/repository"]
+OTHER_PYTHONS_RUN = ["--ignore=tests/repository"]
 
 LINTERS = (
     ["ruff", "check"],
