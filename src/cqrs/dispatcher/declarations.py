@@ -11,7 +11,7 @@ from cqrs.generic_utils import get_generic_args_for_origin
 
 def type_name(subject: Any) -> str:
     """Return how errors call a class or an annotation."""
-    return subject.__qualname__ if isinstance(subject, type) else str(subject)
+    return subject.__name__ if isinstance(subject, type) else str(subject)
 
 
 def is_subclass(subject: Any, base: type[Any]) -> bool:
@@ -66,8 +66,8 @@ def check_handler_fits(kind: str, message_type: type[Any], handler: type[Any], o
 def _covers(declared: Any, message_type: type[Any]) -> bool:
     if get_origin(declared) in (Union, types.UnionType):
         return any(_covers(member, message_type) for member in get_args(declared))
-    if declared is message_type or not is_concrete(declared):
+    if declared is message_type or declared is Any or not is_concrete(declared):
         return True
     declared = get_origin(declared) or declared
-    # An annotation that is not a class (``Any``, a string that is defined nowhere) decides nothing.
+    # An annotation that is not a class (a name that is defined nowhere) decides nothing.
     return not isinstance(declared, type) or issubclass(message_type, declared)
