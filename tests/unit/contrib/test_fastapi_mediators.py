@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 import cqrs
-from cqrs.container import BuiltinContainer
+from cqrs.container import BuiltinContainer, Lifetime
 from cqrs.contrib.fastapi import Mediator, StreamingMediator, mediator_lifespan
 from cqrs.exceptions import ConfigurationError
 from cqrs.requests.bootstrap import bootstrap, bootstrap_streaming
@@ -36,6 +36,25 @@ class CountHandler(cqrs.StreamingRequestHandler[Count, int]):
     async def handle(self, request: Count) -> AsyncIterator[int]:
         for number in range(request.number):
             yield number
+
+
+class Pool:
+    opened = 0
+    closed = 0
+
+
+def open_pool() -> Iterator[Pool]:
+    Pool.opened += 1
+    yield Pool()
+    Pool.closed += 1
+
+
+class DoubleWithPool(cqrs.RequestHandler[Double, int]):
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    async def handle(self, request: Double) -> int:
+        return 2 * request.number
 
 
 def requests() -> cqrs.RequestMediator:
@@ -100,6 +119,17 @@ def test_enclosing_lifespan_is_entered_first_and_left_last() -> None:
     with TestClient(application(requests=make, around=pool)) as client:
         client.get("/double/1")
     assert happened == ["pool opened", "mediator made", "pool closed"]
+
+
+def test_container_closes_its_singletons_when_the_application_stops() -> None:
+    container = BuiltinContainer().register(Pool, open_pool, lifetime=Lifetime.SINGLETON)
+    mediator = bootstrap(
+        di_container=container, queries_mapper=lambda mapper: mapper.bind(Double, DoubleWithPool)
+    )
+    with TestClient(application(requests=lambda: mediator, around=lambda _app: container)) as client:
+        assert [client.get("/double/1").json() for _ in range(2)] == [2, 2]
+        assert (Pool.opened, Pool.closed) == (1, 0)
+    assert (Pool.opened, Pool.closed) == (1, 1)
 
 
 def test_missing_mediator_says_how_to_make_one() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, FastAPI, Request
 
@@ -23,14 +23,15 @@ def mediator_lifespan(
     *,
     requests: Callable[[], RequestMediator | Awaitable[RequestMediator]] | None = None,
     streams: Callable[[], StreamingRequestMediator | Awaitable[StreamingRequestMediator]] | None = None,
-    around: Lifespan | None = None,
+    around: Callable[[FastAPI], AbstractAsyncContextManager[Any]] | None = None,
 ) -> Lifespan:
     """Return a lifespan for ``FastAPI(lifespan=...)`` that makes the mediators when the application starts.
 
     Args:
         requests: makes the mediator behind ``Mediator``; a plain or an async callable.
         streams: makes the mediator behind ``StreamingMediator``.
-        around: another lifespan, entered first and left last (a connection pool, for example).
+        around: another lifespan, entered first and left last: a connection pool, or a container that closes
+            its singletons (``around=lambda app: container``).
 
     Raises:
         ConfigurationError: neither ``requests`` nor ``streams`` is given.
@@ -41,7 +42,7 @@ def mediator_lifespan(
         )
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with AsyncExitStack() as stack:
             if around is not None:
                 await stack.enter_async_context(around(app))
