@@ -111,6 +111,7 @@ class Gate:
             lane.successes += 1
             return
         if lane is not None and not lane.judged:
+            grant = token if lane.timed and isinstance(token, Grant) else None
             now = self.clock()
             # No call from here on: what is checked still holds when it is counted.
             if now < lane.window.segment_end and not lane.watch and lane is machine.lane:
@@ -119,18 +120,18 @@ class Gate:
                     return
                 first = lane.head.next
                 if (
-                    type(token) is Grant
-                    and token.phase is lane
-                    and token.mark == RUNNING
-                    and token.answered is None
-                    and now - token.started < lane.slow_after
+                    grant is not None
+                    and grant.phase is lane
+                    and grant.mark == RUNNING
+                    and grant.answered is None
+                    and now - grant.started < lane.slow_after
                     and (first is None or now - first.started < lane.slow_after)
                 ):
-                    token.mark = SETTLED
+                    grant.mark = SETTLED
                     lane.successes += 1
-                    if token.next is None and first is token:  # drop_settled() for the usual case
+                    if grant.next is None and first is grant:  # drop_settled() for the usual case
                         lane.head.next = None
-                        lane.head = token
+                        lane.head = grant
                     else:
                         lane.drop_settled()
                     return

@@ -234,15 +234,19 @@ class Machine(Transitions):
 
     def _mark_overdue(self, lane: Lane, now: float) -> None:
         """Count running calls that passed the slow threshold (L3); ``lane.head`` is the cursor."""
-        node = lane.head.next
-        while node is not None and (
-            node.mark == SETTLED or node.answered is not None or now - node.started >= lane.slow_after
-        ):
+        while True:
+            # A quick success may move the head too: each round is free of calls, and reads it anew.
+            passed = lane.head
+            node = passed.next
+            if node is None:
+                return
             if node.mark == RUNNING and node.answered is None:
+                if now - node.started < lane.slow_after:
+                    return
                 node.mark = OVERDUE
                 lane.overdue += 1
-            lane.head.next = None
-            lane.head, node = node, node.next
+            lane.head = node
+            passed.next = None
 
     def _evaluate(self, lane: Lane, now: float, trip: Trip | None = None) -> bool:
         """Open the circuit if the counts justify it (L2); return whether they do."""
@@ -252,19 +256,25 @@ class Machine(Transitions):
             if lane.watch is not (lane.consecutive > 0):
                 lane.set_watch(not lane.watch)
             return False
-        counts = window.counts(lane.successes)
         minimum = policy.minimum_number_of_calls
         if lane.ramping:
             minimum = conditions.minimum_calls(policy, lane, now)
-        why = conditions.why_open(policy, counts, lane.overdue, lane.consecutive, minimum)
-        if why is None and trip is None:
+        while True:
+            successes = lane.successes
+            counts = window.counts(successes)
+            why = conditions.why_open(policy, counts, lane.overdue, lane.consecutive, minimum)
+            if why is not None or trip is not None:
+                break
             bad = counts.failures or counts.slow or lane.overdue
             few = counts.calls + lane.overdue < minimum
             # A success can open only by completing the minimum; of failures in a row it must be the end.
             watch = lane.consecutive > 0 or bool(bad and few)
-            if watch is not lane.watch:
-                lane.set_watch(watch)
-            return False
+            if watch is lane.watch:
+                return False
+            lane.set_watch(watch)
+            if not watch or lane.successes == successes:
+                return False
+            # A quick success came before it was watched: it may have completed the minimum.
         figures = conditions.figures(policy, counts, lane.overdue, lane.consecutive, minimum)
         why = why or "a call asked for it"
         if lane.state is State.METRICS_ONLY:  # L11

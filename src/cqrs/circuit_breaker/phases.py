@@ -85,9 +85,15 @@ class Lane:
 
     def drop_settled(self) -> None:
         """Move ``head`` past settled calls; each lets go of the next: one that hangs holds nothing."""
-        while (first := self.head.next) is not None and first.mark == SETTLED:
-            self.head.next = None
+        while True:
+            # Others may do the same without the lock. Tested in the loop's condition, what was read would be
+            # stale: CPython lets other threads in between the condition and the body.
+            passed = self.head
+            first = passed.next
+            if first is None or first.mark != SETTLED:
+                return
             self.head = first
+            passed.next = None
 
     def set_watch(self, watch: bool) -> None:
         """Say whether the next success must be evaluated under the lock."""

@@ -116,6 +116,7 @@ class Transitions:
 
     def _become(self, phase: Phase, now: float, why: str, evidence: dict[str, Any] | None = None) -> None:
         before = self.phase
+        self.lane = None  # from here on nobody counts in the old lane without the lock
         if isinstance(before, Lane):
             self.own_totals().absorb(before)
         self._settle_in(phase)

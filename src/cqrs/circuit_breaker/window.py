@@ -11,7 +11,7 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from cqrs.circuit_breaker.timing import CountWindow, TimeWindow
 
@@ -25,7 +25,7 @@ class Counts(NamedTuple):
 
 
 # Half the price of Counts(...), which every failure would pay.
-_counts = cast("Callable[[type[Counts], tuple[int, int, int]], Counts]", tuple.__new__)
+_counts = cast("Callable[[type[Counts], tuple[int, int, int]], Counts]", cast(Any, tuple).__new__)
 
 
 class Window(Protocol):
@@ -81,6 +81,11 @@ class TimedCounts:
         index = math.floor(now / shape.bucket_seconds)
         self._marks = array("q", (index, successes, 0, 0, 0))  # segments, oldest first
         self.segment_end = (index + 1) * shape.bucket_seconds
+
+    @property
+    def newest(self) -> float:
+        """The moment at which the newest bucket began."""
+        return self._marks[-_MARK] * self._shape.bucket_seconds
 
     def advance(self, now: float, successes: int) -> None:
         if now < self.segment_end:  # also when the clock stood still or stepped back
@@ -256,6 +261,8 @@ def make_window(shape: TimeWindow | CountWindow | None, now: float, successes: i
 
 def reshaped(old: Window, shape: TimeWindow | CountWindow | None, now: float, successes: int) -> Window:
     """Return a window of another shape that keeps what both shapes can hold, newest first (L16)."""
+    if isinstance(old, TimedCounts):
+        now = max(now, old.newest)  # the clock may have stepped back
     old.advance(now, successes)
     if isinstance(old, RingCounts) and isinstance(shape, CountWindow):
         return old.resized(shape, successes)
