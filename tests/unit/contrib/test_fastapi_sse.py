@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -115,6 +116,30 @@ async def test_stream_is_closed_when_the_client_goes_away() -> None:
     assert "event: end" not in client.text
 
 
+async def test_stream_is_closed_when_the_client_goes_away_in_the_middle_of_an_item() -> None:
+    client, stream = Client(), Stream(2)
+
+    async def never_taken(message: Any) -> None:
+        if b"number" in message.get("body", b""):
+            client.gone.set()
+            await asyncio.Event().wait()
+
+    client.on_send = never_taken
+    await client.get(ServerSentEvents(stream.items()))
+    assert stream.closed
+
+
+async def test_stream_is_closed_when_an_item_cannot_be_encoded() -> None:
+    client, stream = Client(), Stream(3)
+
+    def encode(item: Any) -> str:
+        return str(1 // (1 - item["number"]))
+
+    await client.get(ServerSentEvents(stream.items(), encode=encode))
+    assert "event: error" in client.text
+    assert stream.closed
+
+
 async def test_stream_is_closed_when_the_response_is_cancelled() -> None:
     client, stream, started = Client(), Stream(1, "wait"), asyncio.Event()
 
@@ -168,8 +193,12 @@ async def test_heartbeat_to_a_client_that_is_gone_does_no_harm() -> None:
             raise OSError
 
     client.on_send = broken_pipe
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
     await client.get(ServerSentEvents(stream.items(), heartbeat=0.001))
+    gc.collect()
     assert stream.closed
+    assert complaints == []
 
 
 async def test_data_of_several_lines_stays_one_event() -> None:
