@@ -32,6 +32,7 @@ from cqrs.circuit_breaker.gate import Gate
 from cqrs.testing import FakeClock
 
 PACKAGE = cqrs.circuit_breaker.__path__[0]
+TOOL = 4  # an identifier that CPython leaves to whoever needs one
 SWITCHES = ("CALL", "JUMP_BACKWARD", "POP_JUMP_BACKWARD", "RESUME", "BEFORE_WITH")
 
 
@@ -180,37 +181,57 @@ class Stepper:
         self.last: dict[int, str] = {}
 
     def run(self, operation: Operation) -> None:
-        before = sys.gettrace()
+        watch = self.trace if sys.version_info < (3, 12) else self.monitor
+        watch(operation)
+        if not self.done and self.at < self.points:
+            self.other(self.world)  # it had to wait for the lock
+
+    def trace(self, operation: Operation) -> None:
         sys.settrace(self.enter_frame)
         try:
             operation(self.world)
         finally:
-            sys.settrace(before)
-        if not self.done and self.at < self.points:
-            self.other(self.world)  # it had to wait for the lock
+            sys.settrace(None)
 
     def enter_frame(self, frame: FrameType, event: str, argument: object) -> Any:
         if not frame.f_code.co_filename.startswith(PACKAGE):
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
-        return self.step
+        return self.enter_instruction
 
-    def step(self, frame: FrameType, event: str, argument: object) -> Any:
+    def enter_instruction(self, frame: FrameType, event: str, argument: object) -> Any:
         if event == "opcode":
-            previous = self.last.get(id(frame), "")
-            self.last[id(frame)] = opcodes(frame.f_code).get(frame.f_lasti, "")
-            if previous.startswith(SWITCHES):
-                if self.points == self.at:
-                    try:
-                        self.other(self.world)
-                        self.done = True
-                    except Interrupted:
-                        pass
-                self.points += 1
-        elif event == "return":
-            self.last.pop(id(frame), None)
-        return self.step
+            self.step(frame, frame.f_lasti)
+        return self.enter_instruction
+
+    def monitor(self, operation: Operation) -> None:
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        monitoring.use_tool_id(TOOL, "stepper")
+        monitoring.register_callback(TOOL, monitoring.events.INSTRUCTION, self.enter_code)
+        monitoring.set_events(TOOL, monitoring.events.INSTRUCTION)
+        try:
+            operation(self.world)
+        finally:
+            monitoring.set_events(TOOL, 0)
+            monitoring.free_tool_id(TOOL)
+
+    def enter_code(self, code: CodeType, offset: int) -> None:
+        if code.co_filename.startswith(PACKAGE):
+            self.step(sys._getframe(1), offset)
+
+    def step(self, frame: FrameType, offset: int) -> None:
+        previous = self.last.get(id(frame), "")
+        self.last[id(frame)] = opcodes(frame.f_code).get(offset, "")
+        if not previous.startswith(SWITCHES):
+            return
+        if self.points == self.at:
+            try:
+                self.other(self.world)
+                self.done = True
+            except Interrupted:
+                pass
+        self.points += 1
 
 
 def one_after_the_other(name: str, *operations: Operation) -> dict[str, object]:
