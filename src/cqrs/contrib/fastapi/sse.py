@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -130,11 +129,10 @@ class ServerSentEvents(Response):
             await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
     async def _beat(self, send: Send, seconds: float) -> None:
-        # A client that has gone away shows here as an OSError; the listener for disconnects deals with it.
-        with contextlib.suppress(OSError):
-            while True:
-                await asyncio.sleep(seconds)
-                await self._write(send, ": keep-alive\n\n")
+        # Ends with an OSError when the client has gone away; the listener for disconnects deals with that.
+        while True:
+            await asyncio.sleep(seconds)
+            await self._write(send, ": keep-alive\n\n")
 
 
 class _StreamFailed(Exception):
