@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from starlette.background import BackgroundTask
 
 from cqrs.contrib.fastapi import ServerSentEvents
+from cqrs.contrib.fastapi.sse import encode_json
 
 
 @dataclass
@@ -205,6 +207,21 @@ async def test_data_of_several_lines_stays_one_event() -> None:
     client = Client()
     await client.get(ServerSentEvents(Stream(1).items(), encode=lambda _item: "a\nb"))
     assert client.text.startswith("id: 1\ndata: a\ndata: b\n\n")
+
+
+async def test_line_separators_inside_json_do_not_end_a_line() -> None:
+    client = Client()
+    await client.get(ServerSentEvents(Stream(1).items(), encode=lambda _item: encode_json("a\u2028b\x85c")))
+    assert client.text.startswith('id: 1\ndata: "a\u2028b\x85c"\n\n')
+
+
+async def test_background_tasks_run_after_the_stream() -> None:
+    order: list[str] = []
+    client, stream = Client(), Stream(1)
+    response = ServerSentEvents(stream.items())
+    response.background = BackgroundTask(lambda: order.append(f"closed: {stream.closed}"))
+    await client.get(response)
+    assert order == ["closed: True"]
 
 
 @pytest.mark.parametrize("arguments", [{"heartbeat": 0}, {"heartbeat": -1.0}, {"event": "a\nb"}])

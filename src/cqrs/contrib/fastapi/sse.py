@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -83,6 +84,8 @@ class ServerSentEvents(Response):
         for task in (pump, gone):
             if not task.cancelled():
                 task.result()
+        if self.background is not None:
+            await self.background()
 
     async def _pump(self, send: Send) -> None:
         beat: asyncio.Task[None] | None = None
@@ -143,7 +146,8 @@ def _render(data: str, event: str | None, number: int | None = None) -> str:
     lines = [f"event: {event}"] if event is not None else []
     if number is not None:
         lines.append(f"id: {number}")
-    lines += [f"data: {line}" for line in data.splitlines() or [""]]
+    # Not splitlines(): it also splits at U+2028 and the like, which end no line in an event stream.
+    lines += [f"data: {line}" for line in re.split(r"\r\n|\r|\n", data)]
     return "\n".join(lines) + "\n\n"
 
 
