@@ -19,13 +19,13 @@ class Ask:
         self.until = until
 
 
-LOG: list[str] = []
+log: list[str] = []
 ERRORS: dict[str, BaseException] = {}
 
 
 @pytest.fixture(autouse=True)
 def _clean() -> None:
-    LOG.clear()
+    log.clear()
     ERRORS.clear()
 
 
@@ -34,7 +34,7 @@ class Link(cqrs.CORRequestHandler[Ask, str]):
 
     async def handle(self, request: Ask) -> str | None:
         name = type(self).__name__
-        LOG.append(name)
+        log.append(name)
         if name in ERRORS:
             raise ERRORS[name]
         if request.until == name:
@@ -87,7 +87,7 @@ def dispatcher(*links: Any, container: Any = None) -> RequestDispatcher:
 async def test_the_first_link_that_answers_ends_the_chain(until: str) -> None:
     result = await dispatcher(First, Second, Third).dispatch(Ask(until))
     assert result.response == until
-    assert LOG == ["First", "Second", "Third"][: ["First", "Second", "Third"].index(until) + 1]
+    assert log == ["First", "Second", "Third"][: ["First", "Second", "Third"].index(until) + 1]
 
 
 @pytest.mark.parametrize("pair", [False, True])
@@ -116,7 +116,7 @@ async def test_a_link_may_be_a_fallback_pair(breaker: Any) -> None:
     requests = dispatcher(First, cqrs.RequestHandlerFallback(Second, Spare, (), breaker), Third)
     result = await requests.dispatch(Ask("Third"))
     assert result.response == "Third"
-    assert LOG == ["First", "Second", "Spare", "Third"]
+    assert log == ["First", "Second", "Spare", "Third"]
     assert result.fallback is not None
     assert result.fallback.handler is Spare
 
@@ -129,7 +129,7 @@ async def test_an_error_from_further_down_is_not_the_failure_of_the_links_it_pas
         with pytest.raises(ConnectionError) as caught:
             await requests.dispatch(Ask("Third"))
         assert caught.value is error
-    assert "Spare" not in LOG
+    assert "Spare" not in log
     if breaker is not None:
         assert not breaker.is_open
     assert error.__cause__ is None
@@ -140,7 +140,7 @@ async def test_an_error_of_its_own_after_passing_on_is_a_links_failure() -> None
     requests = dispatcher(cqrs.RequestHandlerFallback(First, Spare), Second)
     result = await requests.dispatch(Ask("Second"))
     assert result.response == "Second"
-    assert LOG == ["First", "Second", "Spare", "Second"]
+    assert log == ["First", "Second", "Spare", "Second"]
 
 
 async def test_a_link_may_answer_for_an_error_from_further_down() -> None:
@@ -185,7 +185,7 @@ async def test_requests_that_share_singleton_links_do_not_mix() -> None:
     assert (await slow).response == "RecordingSecond"
     assert quick.response == "RecordingThird"
     assert sorted([*map(str, quick.events), *map(str, (await slow).events)]) == sorted(
-        ["Waiting ran", "RecordingSecond ran", "RecordingThird ran"] + ["Waiting ran", "RecordingSecond ran"]
+        ["Waiting ran", "RecordingSecond ran", "RecordingThird ran", "Waiting ran", "RecordingSecond ran"]
     )
 
 
@@ -207,13 +207,15 @@ async def test_a_cancelled_chain_runs_nothing_afterwards() -> None:
             await asyncio.Event().wait()
             return await super().handle(request)
 
-    task = asyncio.create_task(dispatcher(First, cqrs.RequestHandlerFallback(Hang, Spare), Third).dispatch(Ask()))
+    task = asyncio.create_task(
+        dispatcher(First, cqrs.RequestHandlerFallback(Hang, Spare), Third).dispatch(Ask())
+    )
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert LOG == ["First"]
+    assert log == ["First"]
 
 
 async def test_build_chain_links_from_left_to_right() -> None:
@@ -221,7 +223,7 @@ async def test_build_chain_links_from_left_to_right() -> None:
     head = build_chain(links)
     assert head is links[0]
     assert await head.handle(Ask("Third")) == "Third"
-    assert LOG == ["First", "Second", "Third"]
+    assert log == ["First", "Second", "Third"]
     assert await head.handle(Ask()) is None
 
 

@@ -127,7 +127,11 @@ EVENTS: list[tuple[Any, Any, str]] = [
     (OnHappened, Primary, r"fallback \(Primary\) must be a subclass of EventHandler"),
     (OnHappened, OnAnything, r"must be parameterized with a concrete event type"),
     (OnHappened, OnElse, "must handle the same event type: primary OnHappened handles Happened"),
-    (OnHappened, cqrs.RequestHandlerFallback(Primary, Fallback), "nested fallback must be a EventHandlerFallback"),
+    (
+        OnHappened,
+        cqrs.RequestHandlerFallback(Primary, Fallback),
+        "nested fallback must be a EventHandlerFallback",
+    ),
 ]
 
 
@@ -176,7 +180,9 @@ class NoCheck:
 def test_a_breaker_without_the_protocols_methods_is_refused(
     pair: Any, primary: Any, fallback: Any, breaker: Any
 ) -> None:
-    with pytest.raises(TypeError, match="circuit_breaker must be an instance with the methods of ICircuitBreaker"):
+    with pytest.raises(
+        TypeError, match="circuit_breaker must be an instance with the methods of ICircuitBreaker"
+    ):
         pair(primary, fallback, circuit_breaker=breaker)
 
 
@@ -184,7 +190,9 @@ def test_a_breaker_without_the_protocols_methods_is_refused(
 def test_declarations_are_frozen_and_equal_by_value(pair: Any, primary: Any, fallback: Any) -> None:
     breaker = CallBreaker()
     one = pair(primary, fallback, (ConnectionError,), breaker)
-    same = pair(primary=primary, fallback=fallback, failure_exceptions=(ConnectionError,), circuit_breaker=breaker)
+    same = pair(
+        primary=primary, fallback=fallback, failure_exceptions=(ConnectionError,), circuit_breaker=breaker
+    )
     assert one == same
     assert hash(one) == hash(same)
     assert one != pair(primary, fallback)

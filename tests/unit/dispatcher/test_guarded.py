@@ -81,7 +81,9 @@ def dispatcher(binding: Any, container: Any = None) -> RequestDispatcher:
 
 async def test_a_chain_of_fallbacks_is_asked_in_turn_and_tells_who_answered(script: Script) -> None:
     script.errors = {"A": ConnectionError("a"), "B": TimeoutError("b")}
-    pair = cqrs.RequestHandlerFallback(A, cqrs.RequestHandlerFallback(B, C, (TimeoutError,)), (ConnectionError,))
+    pair = cqrs.RequestHandlerFallback(
+        A, cqrs.RequestHandlerFallback(B, C, (TimeoutError,)), (ConnectionError,)
+    )
     result = await dispatcher(pair).dispatch(Ask())
     assert result.response == "C"
     assert script.calls == ["A", "B", "C"]
@@ -140,7 +142,9 @@ class CallBreakers:
         self.breakers: dict[Any, CallBreaker] = {}
 
     async def call(self, identifier: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
-        return await self.breakers.setdefault(identifier, CallBreaker()).call(identifier, func, *args, **kwargs)
+        return await self.breakers.setdefault(identifier, CallBreaker()).call(
+            identifier, func, *args, **kwargs
+        )
 
     def is_circuit_breaker_error(self, exc: Exception) -> bool:
         return isinstance(exc, Rejected)
@@ -197,7 +201,8 @@ async def test_a_missing_registration_leaves_a_native_circuit_closed() -> None:
 async def test_a_constructor_that_fails_is_a_failure_of_the_handler(script: Script) -> None:
     breaker = CallBreaker()
     requests = dispatcher(
-        cqrs.RequestHandlerFallback(A, B, (ConnectionError,), breaker), Resolving(A=ConnectionError("no pool"))
+        cqrs.RequestHandlerFallback(A, B, (ConnectionError,), breaker),
+        Resolving(A=ConnectionError("no pool")),
     )
     assert (await requests.dispatch(Ask())).response == "B"
     assert breaker.outcomes == ["failure"]
@@ -252,7 +257,9 @@ class R2(Records): ...
 
 @pytest.mark.parametrize("breaker", [None, CallBreaker(99), GuardBreaker(99)])
 @pytest.mark.parametrize("singletons", [False, True])
-async def test_a_failed_handlers_events_are_never_delivered(breaker: Any, singletons: bool, script: Script) -> None:
+async def test_a_failed_handlers_events_are_never_delivered(
+    breaker: Any, singletons: bool, script: Script
+) -> None:
     container = Resolving(R1=R1(), R2=R2()) if singletons else Resolving()
     requests = dispatcher(cqrs.RequestHandlerFallback(R1, R2, (), breaker), container)
     script.errors["R1"] = ConnectionError("after recording")

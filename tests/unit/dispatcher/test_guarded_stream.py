@@ -1,4 +1,4 @@
-"""The guarded step of streams: breakers of both kinds, events, closing, and what is not the primary's failure."""
+"""The guarded step of streams: breakers of both kinds, events, closing, whose failure it is."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Ask:
     pass
 
 
-LOG: list[str] = []
+log: list[str] = []
 ERRORS: dict[str, BaseException] = {}
 
 
 @pytest.fixture(autouse=True)
 def _clean() -> None:
-    LOG.clear()
+    log.clear()
     ERRORS.clear()
 
 
@@ -42,12 +42,12 @@ class Stream(cqrs.StreamingRequestHandler[Ask, str]):
         return self.recorded
 
     def clear_events(self) -> None:
-        LOG.append("clear")
+        log.append("clear")
         self.recorded = []
 
     async def handle(self, request: Ask) -> AsyncGenerator[str, None]:
         name = type(self).__name__
-        LOG.append(f"{name} begins")
+        log.append(f"{name} begins")
         try:
             if f"{name} at once" in ERRORS:
                 raise ERRORS[f"{name} at once"]
@@ -58,7 +58,7 @@ class Stream(cqrs.StreamingRequestHandler[Ask, str]):
             if name in ERRORS:
                 raise ERRORS[name]
         finally:
-            LOG.append(f"{name} closed")
+            log.append(f"{name} closed")
 
 
 class P(Stream): ...
@@ -129,8 +129,8 @@ async def test_ten_failing_streams_with_a_threshold_of_two_reach_the_primary_twi
     streams = dispatcher(pair(breaker))
     for _ in range(10):
         assert await items(streams) == ["F0", "F1"]
-    assert LOG.count("P begins") == 2
-    assert LOG.count("F closed") == 10
+    assert log.count("P begins") == 2
+    assert log.count("F closed") == 10
 
 
 async def test_a_native_breaker_guards_streams() -> None:
@@ -139,7 +139,7 @@ async def test_a_native_breaker_guards_streams() -> None:
     streams = dispatcher(pair(breakers))
     for _ in range(10):
         await items(streams)
-    assert LOG.count("P begins") == 2
+    assert log.count("P begins") == 2
     (name,) = breakers
     assert name == f"{P.__module__}.P"
 
@@ -150,7 +150,7 @@ async def test_leaving_early_is_no_failure_and_closes_everything_at_once(kind: A
     async with contextlib.aclosing(dispatcher(pair(breaker)).dispatch(Ask())) as results:  # type: ignore[type-var]
         async for _ in results:
             break
-    assert LOG == ["P begins", "clear", "P closed"]
+    assert log == ["P begins", "clear", "P closed"]
     assert "failure" not in breaker.outcomes
     assert len(breaker.outcomes) == 1
     assert len(asyncio.all_tasks()) == 1
@@ -162,8 +162,8 @@ async def test_what_the_consumer_throws_in_is_not_the_primarys_failure(breaker: 
     await anext(results)
     with pytest.raises(ConnectionError, match="consumer"):
         await results.athrow(ConnectionError("consumer"))
-    assert "F begins" not in LOG
-    assert LOG[-1] == "P closed"
+    assert "F begins" not in log
+    assert log[-1] == "P closed"
     if breaker is not None:
         assert "failure" not in breaker.outcomes
 
@@ -171,7 +171,7 @@ async def test_what_the_consumer_throws_in_is_not_the_primarys_failure(breaker: 
 async def test_the_fallback_is_not_begun_before_the_primary_is_closed() -> None:
     ERRORS["P"] = ConnectionError("late")
     await items(dispatcher(pair()))
-    assert LOG.index("P closed") < LOG.index("F begins")
+    assert log.index("P closed") < log.index("F begins")
 
 
 async def test_an_error_outside_failure_exceptions_is_raised_after_the_items() -> None:
@@ -182,7 +182,7 @@ async def test_an_error_outside_failure_exceptions_is_raised_after_the_items() -
             seen.append(result.response)
     assert caught.value is error
     assert seen == ["P0", "P1"]
-    assert "F begins" not in LOG
+    assert "F begins" not in log
 
 
 async def test_after_items_raise_raises_once_items_were_delivered() -> None:
@@ -193,7 +193,7 @@ async def test_after_items_raise_raises_once_items_were_delivered() -> None:
     ERRORS["P"] = ConnectionError("late")
     with pytest.raises(ConnectionError, match="late"):
         await items(streams)
-    assert LOG.count("F begins") == 1
+    assert log.count("F begins") == 1
 
 
 async def test_fallbacks_of_streams_form_chains() -> None:
@@ -231,7 +231,7 @@ async def test_events_belong_to_the_item_they_were_recorded_for_and_are_cleared_
     ERRORS["P"] = ConnectionError("p")
     results = [result async for result in dispatcher(pair()).dispatch(Ask())]
     assert [result.events for result in results] == [("P0 made",), ("P1 made",), ("F0 made",), ("F1 made",)]
-    assert LOG.count("clear") == 4
+    assert log.count("clear") == 4
 
 
 @pytest.mark.parametrize("kind", BREAKERS)
@@ -255,7 +255,7 @@ async def test_cancelling_the_consumer_is_no_failure(kind: Any) -> None:
             try:
                 await asyncio.Event().wait()
             finally:
-                LOG.append("closed")
+                log.append("closed")
 
     breaker = kind(1)
     hanging = cqrs.RequestHandlerFallback(Hangs, F, circuit_breaker=breaker)
@@ -263,7 +263,7 @@ async def test_cancelling_the_consumer_is_no_failure(kind: Any) -> None:
     async def consume() -> None:
         async with contextlib.aclosing(dispatcher(hanging).dispatch(Ask())) as results:  # type: ignore[type-var]
             async for _ in results:
-                LOG.append("item")
+                log.append("item")
 
     task = asyncio.create_task(consume())
     for _ in range(10):
@@ -271,9 +271,9 @@ async def test_cancelling_the_consumer_is_no_failure(kind: Any) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert LOG == ["clear", "item", "closed"]
+    assert log == ["clear", "item", "closed"]
     assert "failure" not in breaker.outcomes
-    assert "F begins" not in LOG
+    assert "F begins" not in log
     assert len(asyncio.all_tasks()) == 1
 
 

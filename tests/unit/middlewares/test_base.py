@@ -16,12 +16,12 @@ from cqrs.mediator import EventMediator, RequestMediator, StreamingRequestMediat
 from cqrs.middlewares import LoggingMiddleware, Middleware, MiddlewareChain
 from tests.unit.dispatcher.breakers import CallBreaker
 
-LOG: list[str] = []
+log: list[str] = []
 
 
 @pytest.fixture(autouse=True)
 def _clean() -> None:
-    LOG.clear()
+    log.clear()
 
 
 class Ask:
@@ -34,7 +34,7 @@ class Happened:
 
 class Fails(cqrs.RequestHandler[Ask, str]):
     async def handle(self, request: Ask) -> str:
-        LOG.append("primary")
+        log.append("primary")
         raise ConnectionError("primary")
 
 
@@ -47,7 +47,7 @@ class Answers(cqrs.RequestHandler[Ask, str]):
         return self.recorded
 
     async def handle(self, request: Ask) -> str:
-        LOG.append("fallback")
+        log.append("fallback")
         self.recorded.append(Happened())
         return "answer"
 
@@ -58,7 +58,7 @@ class Items(cqrs.StreamingRequestHandler[Ask, int]):
             yield 1
             yield 2
         finally:
-            LOG.append("closed")
+            log.append("closed")
 
 
 class FailingItems(cqrs.StreamingRequestHandler[Ask, int]):
@@ -69,7 +69,7 @@ class FailingItems(cqrs.StreamingRequestHandler[Ask, int]):
 
 class OnHappened(cqrs.EventHandler[Happened]):
     async def handle(self, event: Happened) -> None:
-        LOG.append("event")
+        log.append("event")
 
 
 class OnHappenedToo(OnHappened): ...
@@ -80,9 +80,9 @@ class Named(Middleware):
         self.name = name
 
     async def __call__(self, request: Any, handle: Any) -> Any:
-        LOG.append(f"{self.name} in")
+        log.append(f"{self.name} in")
         response = await handle(request)
-        LOG.append(f"{self.name} out {response}")
+        log.append(f"{self.name} out {response}")
         return response
 
 
@@ -97,13 +97,13 @@ def mediator(binding: Any, *middlewares: Any) -> RequestMediator:
 
 async def test_the_first_is_outermost_and_events_come_after_all() -> None:
     await mediator(Answers, Named("a"), Named("b")).send(Ask())
-    assert LOG == ["a in", "b in", "fallback", "b out answer", "a out answer", "event"]
+    assert log == ["a in", "b in", "fallback", "b out answer", "a out answer", "event"]
 
 
 async def test_they_run_once_around_primary_and_fallback() -> None:
     pair = cqrs.RequestHandlerFallback(Fails, Answers)
     assert await mediator(pair, Named()).send(Ask()) == "answer"
-    assert LOG == ["m in", "primary", "fallback", "m out answer", "event"]
+    assert log == ["m in", "primary", "fallback", "m out answer", "event"]
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -115,7 +115,7 @@ async def test_their_errors_are_no_failure_of_the_dependency(after: bool) -> Non
 
     class Works(Answers):
         async def handle(self, request: Ask) -> str:
-            LOG.append("primary")
+            log.append("primary")
             return "primary"
 
     breaker = CallBreaker(1)
@@ -123,8 +123,8 @@ async def test_their_errors_are_no_failure_of_the_dependency(after: bool) -> Non
     for _ in range(3):
         with pytest.raises(PermissionError):
             await requests.send(Ask())
-    assert "fallback" not in LOG
-    assert "event" not in LOG
+    assert "fallback" not in log
+    assert "event" not in log
     assert set(breaker.outcomes) <= {"success"}
 
 
@@ -133,7 +133,7 @@ async def test_a_middleware_may_answer_without_the_handler() -> None:
         return "cached"
 
     assert await mediator(Answers, cached).send(Ask()) == "cached"
-    assert LOG == []
+    assert log == []
 
 
 async def test_a_middleware_that_retries_delivers_the_events_of_the_success() -> None:
@@ -155,7 +155,7 @@ async def test_a_middleware_that_retries_delivers_the_events_of_the_success() ->
                 continue
 
     await mediator(Flaky, retry).send(Ask())
-    assert LOG.count("event") == 1
+    assert log.count("event") == 1
 
 
 async def test_a_middleware_may_send_requests_of_its_own() -> None:
@@ -168,7 +168,7 @@ async def test_a_middleware_may_send_requests_of_its_own() -> None:
 
     async def ask_first(request: Any, handle: Any) -> Any:
         if isinstance(request, Ask):
-            LOG.append(await requests.send(Other()))
+            log.append(await requests.send(Other()))
         return await handle(request)
 
     requests = RequestMediator(
@@ -178,7 +178,7 @@ async def test_a_middleware_may_send_requests_of_its_own() -> None:
         event_map=cqrs.EventMap({Happened: [OnHappened]}),
     )
     assert await requests.send(Ask()) == "answer"
-    assert LOG == ["other", "fallback", "event"]
+    assert log == ["other", "fallback", "event"]
 
 
 async def test_a_middleware_that_leaves_the_context_is_told_that_events_would_be_lost() -> None:
@@ -214,7 +214,7 @@ async def test_one_that_is_added_later_takes_part() -> None:
     await requests.send(Ask())
     chain.set([])
     await requests.send(Ask())
-    assert LOG == ["fallback", "m in", "fallback", "m out answer", "fallback"]
+    assert log == ["fallback", "m in", "fallback", "m out answer", "fallback"]
 
 
 def test_classes_are_made_and_nonsense_is_refused() -> None:
@@ -240,10 +240,10 @@ async def test_idle_ones_are_left_out_and_called_when_they_are_not() -> None:
     one, two = Idle("one"), Idle("two")
     requests = mediator(Answers, one, two)
     await requests.send(Ask())
-    assert LOG == ["fallback", "event"]
+    assert log == ["fallback", "event"]
     two.idle = False
     await requests.send(Ask())
-    assert LOG[2:] == ["one in", "two in", "fallback", "two out answer", "one out answer", "event"]
+    assert log[2:] == ["one in", "two in", "fallback", "two out answer", "one out answer", "event"]
 
 
 def streams(binding: Any, *middlewares: Any) -> StreamingRequestMediator:
@@ -254,8 +254,8 @@ def streams(binding: Any, *middlewares: Any) -> StreamingRequestMediator:
 
 async def test_a_stream_is_one_call_that_lasts_as_long_as_the_stream() -> None:
     async for item in streams(Items, Named("a"), Named("b")).stream(Ask()):
-        LOG.append(str(item))
-    assert LOG == ["a in", "b in", "1", "2", "closed", "b out None", "a out None"]
+        log.append(str(item))
+    assert log == ["a in", "b in", "1", "2", "closed", "b out None", "a out None"]
 
 
 async def test_the_streaming_form_sees_the_items() -> None:
@@ -265,7 +265,7 @@ async def test_the_streaming_form_sees_the_items() -> None:
                 yield 2 * item
 
     assert [item async for item in streams(Items, Named(), Doubling()).stream(Ask())] == [2, 4]
-    assert LOG == ["m in", "closed", "m out None"]
+    assert log == ["m in", "closed", "m out None"]
 
 
 async def test_their_errors_around_a_stream_lead_to_no_fallback() -> None:
@@ -292,18 +292,18 @@ async def test_they_see_the_error_of_a_stream() -> None:
 
     with pytest.raises(TimeoutError):
         async for item in streams(FailingItems, replace).stream(Ask()):
-            LOG.append(str(item))
-    assert LOG == ["0"]
+            log.append(str(item))
+    assert log == ["0"]
 
 
 async def test_they_run_once_around_all_handlers_of_an_event() -> None:
     events = cqrs.EventMap({Happened: [OnHappened, OnHappenedToo]})
     chain = MiddlewareChain([Named()])
     await EventMediator(events, BuiltinContainer(), chain).send(Happened())
-    assert LOG == ["m in", "event", "event", "m out None"]
+    assert log == ["m in", "event", "event", "m out None"]
     chain.set([])
     await EventDispatcher(events, BuiltinContainer(), chain).dispatch(Happened())
-    assert LOG[4:] == ["event", "event"]
+    assert log[4:] == ["event", "event"]
 
 
 def test_logging_middleware_is_a_middleware_with_all_forms() -> None:

@@ -79,7 +79,10 @@ def test_rebinding_is_refused_with_the_documented_message() -> None:
 @pytest.mark.parametrize(
     ("binding", "message"),
     [
-        (Handler(), "cannot be bound to Ask: it must be a subclass of RequestHandler or StreamingRequestHandler"),
+        (
+            Handler(),
+            "cannot be bound to Ask: it must be a subclass of RequestHandler or StreamingRequestHandler",
+        ),
         (int, "int cannot be bound to Ask"),
         (None, "None cannot be bound to Ask"),
         (OnEvent, "OnEvent cannot be bound to Ask"),
