@@ -28,6 +28,7 @@ SEQUENTIAL = Case(
         "Handler().handle(event)`."
     ),
     targets=(Target("Holdfast", "ratio", 1.5),),
+    shown_peers=("python-cqrs 4.10", "python-cqrs 5.3"),
     cannot="diator has no sequential event processor that can be called alone.",
 )
 PARALLEL = Case(

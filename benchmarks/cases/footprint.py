@@ -74,6 +74,7 @@ IMPORT = Case(
         "`bootstrap`."
     ),
     unit="ms",
+    rounds=15,
     targets=(
         Target("Holdfast", "value", 40.0),
         Target("Holdfast, and the names of a first program", "value", 40.0),
@@ -87,6 +88,7 @@ IMPORT_ALL = Case(
         "python-cqrs 5.3 and diator need no pydantic, and it is not installed in their environments."
     ),
     unit="ms",
+    rounds=15,
 )
 CASES = (IDLE, IDLE_ACTIVITY, REJECTIONS, IMPORT, IMPORT_ALL)
 

@@ -36,6 +36,7 @@ BOOTSTRAP = Case(
         "leave it so, with the root logger at WARNING."
     ),
     targets=(Target("Holdfast", "ratio", 6.0),),
+    shown_peers=("python-cqrs 4.10, di container", "python-cqrs 5.3, di container"),
     cannot="diator has no `bootstrap` and no default middleware.",
 )
 BREAKER = Case(
@@ -63,6 +64,7 @@ FALLBACK = Case(
         "record and writes it to the null device."
     ),
     targets=(Target("Holdfast", "ratio", 2.5),),
+    shown_peers=("python-cqrs 4.10", "python-cqrs 5.3"),
     cannot="diator has no fallbacks.",
 )
 OPEN = Case(

@@ -100,6 +100,8 @@ class Case:
     rounds: int | None = None
     """Rounds in a full run, when not the default."""
     pinned: bool = True
+    shown_peers: tuple[str, ...] | None = None
+    """Peers in the summary table; None shows all of them."""
     cannot: str = ""
     """Which peers cannot do it, and why."""
     subjects: list[Subject] = field(default_factory=list)

@@ -18,6 +18,8 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 def number(value: float) -> str:
     """Three significant digits, without exponents."""
     size = abs(value)
+    if not size:
+        return "0"
     if size >= 100:
         return f"{value:,.0f}".replace(",", " ")
     if size >= 10:
@@ -73,6 +75,9 @@ def peers(samples: Samples, target: Target) -> str:
     for row in rows(samples):
         if row.floor or row.label.startswith(("Holdfast", "second floor")):
             continue
+        shown = samples.case.shown_peers
+        if shown is not None and row.label not in shown:
+            continue
         said.append(f"{row.label} {_figure(row, target, samples.case.unit)}")
     return "; ".join(said) or "–"
 
@@ -103,8 +108,10 @@ def markdown(measured: Sequence[Samples], conditions: str) -> str:
     ]
     summary: list[Sequence[str]] = []
     for samples in measured:
+        said = ""
         for verdict in verdicts(samples):
             case, target = samples.case, verdict.target
+            others = peers(samples, target)
             subject = (
                 "" if target.subject == "Holdfast" else f" ({target.subject.removeprefix('Holdfast, ')})"
             )
@@ -113,9 +120,10 @@ def markdown(measured: Sequence[Samples], conditions: str) -> str:
                     f"{case.title}{subject}",
                     promise(target, case.unit),
                     outcome(verdict, case.unit),
-                    peers(samples, target),
+                    "as above" if others == said != "–" else others,
                 )
             )
+            said = others
     lines += _table(("case", "target", "Holdfast", "peers, same measure"), summary)
     for samples in measured:
         lines += ["", *section(samples)]
