@@ -66,13 +66,19 @@ class BuiltinContainer:
             lifetime: how long an instance lives.
 
         Raises:
-            ConfigurationError: the provider cannot be called, or the type is already part of a plan.
+            ConfigurationError: the provider cannot be called, ``lifetime`` is no ``Lifetime``, or the type is
+                already part of a plan.
         """
         provider = type_ if provider is None else provider
         if not callable(provider):
             raise ConfigurationError(
                 f"cannot register {provider!r} for {type_name(type_)}: a provider is a class or a function; "
                 "use register_instance for a ready object"
+            )
+        if not isinstance(lifetime, Lifetime):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"lifetime={lifetime!r} of {type_name(type_)} is not allowed: it must be one of "
+                f"{', '.join(map(str, Lifetime))}"
             )
         with self._lock:
             if type_ in self._planner.nodes or type_ in self._planner.missing:

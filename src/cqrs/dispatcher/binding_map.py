@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn, Self, TypeVar
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, NoReturn, Self, TypeVar
+
+from cqrs.exceptions import ConfigurationTypeError
 
 ValueT = TypeVar("ValueT")
 
@@ -16,6 +19,9 @@ class BindingMap(dict[type[Any], ValueT]):
         KeyError: a binding would replace another one.
         TypeError: a binding would be removed, or is refused by ``bind``.
     """
+
+    binds: ClassVar[str] = ""
+    """The kind of message, as the names of arguments say it: ``"request"`` or ``"event"``."""
 
     def __init__(self, bindings: Mapping[type[Any], Any] | Iterable[tuple[type[Any], Any]] = ()) -> None:
         super().__init__()
@@ -56,3 +62,20 @@ class BindingMap(dict[type[Any], ValueT]):
         raise TypeError(f"a {type(self).__name__} has no deletion: what was bound stays bound")
 
     __delitem__ = pop = popitem = clear = _refuse_removal
+
+
+def fill(bindings: BindingMap[Any], argument: str, mapper: Callable[[Any], Any] | None) -> None:
+    """Let ``mapper``, given as ``argument``, bind what it wants to.
+
+    Raises:
+        ConfigurationTypeError: it is not callable, or async, so that nothing would be bound.
+    """
+    if mapper is None:
+        return
+    if not callable(mapper):
+        raise ConfigurationTypeError(
+            f"{argument} must be a function that takes the map and binds, not {mapper!r}"
+        )
+    result = None if inspect.iscoroutinefunction(mapper) else (mapper(bindings),)
+    if result is None or inspect.isawaitable(result[0]):
+        raise ConfigurationTypeError(f"{argument} must not be async: nobody would await {mapper!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -61,6 +62,45 @@ def check_handler_fits(kind: str, message_type: type[Any], handler: type[Any], o
             f"{type_name(handler)} handles {type_name(arguments[0])} and cannot be bound to the {kind} "
             f"{type_name(message_type)}"
         )
+
+
+def is_plainly_sync(function: Any) -> bool:
+    """Tell whether calling ``function`` gives nothing to await, as far as its definition says.
+
+    A plain function may return an awaitable; then its return annotation says so. What is neither a function
+    nor a method (a mock, a callable object) is given the benefit of the doubt.
+    """
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    if not isinstance(function, types.FunctionType) or inspect.iscoroutinefunction(function):
+        return False
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return True
+    returned = str(getattr(function, "__annotations__", {}).get("return", ""))
+    return not any(word in returned for word in ("Awaitable", "Coroutine", "Future", "Task"))
+
+
+def check_handler_methods(handler: type[Any], *, streams: bool) -> None:
+    """Refuse a handler class whose ``handle`` or ``events`` is of a kind that can never work.
+
+    A fallback would otherwise hide the mistake at every call.
+
+    Raises:
+        HandlerTypeError: naming the method, and how it is written.
+    """
+    handle = inspect.getattr_static(handler, "handle", None)
+    if not getattr(handle, "__isabstractmethod__", False):
+        written = inspect.unwrap(handle) if callable(handle) else handle
+        if streams and (inspect.iscoroutinefunction(written) or inspect.isgeneratorfunction(written)):
+            raise HandlerTypeError(
+                f"{type_name(handler)}.handle must be an async generator: `async def` with `yield` in it"
+            )
+        if not streams and is_plainly_sync(handle):
+            raise HandlerTypeError(
+                f"{type_name(handler)}.handle must be `async def`, and return rather than yield"
+            )
+    events = inspect.getattr_static(handler, "events", None)
+    if isinstance(events, types.FunctionType):
+        raise HandlerTypeError(f"{type_name(handler)}.events must be a property: put @property above it")
 
 
 def _covers(declared: Any, message_type: type[Any]) -> bool:

@@ -16,6 +16,7 @@ from cqrs.dispatcher.guarded import Step, compile_attempts, guarded_step
 from cqrs.dispatcher.models import EventDispatchResult, FallbackAnswer, Outcome
 from cqrs.dispatcher.request import check_map
 from cqrs.dispatcher.scope import DispatchScope, check_container
+from cqrs.exceptions import HandlerTypeError
 from cqrs.middlewares.base import MiddlewareChain
 
 _logger = logging.getLogger(__name__)
@@ -120,6 +121,16 @@ class EventPlans:
         return plan
 
 
+def check_event(event: object) -> None:
+    """Refuse what no handler can be bound to; not noticing it would lose an event.
+
+    Raises:
+        HandlerTypeError: ``event`` is a class, or ``None``.
+    """
+    if event is None or isinstance(event, type):
+        raise HandlerTypeError(f"{event!r} is not an event: give an instance of an event class")
+
+
 class EventDispatcher:
     """Hands events that came from outside to all handlers bound to their type.
 
@@ -148,6 +159,7 @@ class EventDispatcher:
         An event that nothing is bound to is logged as a warning.
 
         Raises:
+            HandlerTypeError: ``event`` is a class, or ``None``.
             ResolutionError: the container cannot build a handler.
             Exception: what a handler raised and no fallback took; the handlers after it do not run.
         """
@@ -160,6 +172,7 @@ class EventDispatcher:
             announce(None)
         plan = self._plans.of(event.__class__)
         if plan is None:
+            check_event(event)
             _logger.warning(
                 "no handler is bound to event type %s",
                 type_name(type(event)),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Iterator
 from typing import Any, ClassVar, cast
 
 from cqrs.circuit_breaker.protocol import ICircuitBreaker
-from cqrs.dispatcher.declarations import declared_types, type_name
+from cqrs.dispatcher.declarations import check_handler_methods, declared_types, type_name
+from cqrs.dispatcher.handlers import HandlesStreams
 from cqrs.exceptions import HandlerTypeError
 
 
@@ -86,6 +88,8 @@ class FallbackPair:
                 f"{kinds[1].__name__}"
             )
         self._check_type_arguments(kinds[0], fallback)
+        for _, handler in roles:
+            check_handler_methods(handler, streams=issubclass(handler, HandlesStreams))
 
     def _check_type_arguments(self, base: type[Any], fallback: type[Any]) -> None:
         name = type(self).__name__
@@ -126,7 +130,13 @@ class FallbackPair:
         if isinstance(breaker, type) or not all(callable(method) for method in methods):
             raise HandlerTypeError(
                 f"{type(self).__name__}: circuit_breaker must be an instance with the methods of "
-                f"ICircuitBreaker (async call, is_circuit_breaker_error), not {breaker!r}"
+                f"ICircuitBreaker (async call, is_circuit_breaker_error), such as CircuitBreakers(), "
+                f"not {breaker!r}"
+            )
+        if inspect.iscoroutinefunction(methods[1]):
+            raise HandlerTypeError(
+                f"{type(self).__name__}: {type(breaker).__qualname__}.is_circuit_breaker_error must not be "
+                "async: a coroutine is true, so every error would pass for a rejection"
             )
 
 

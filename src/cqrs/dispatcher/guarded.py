@@ -26,7 +26,7 @@ from cqrs.dispatcher.fallback_pair import FallbackPair, declared_attempts
 from cqrs.dispatcher.handlers import may_record_events
 from cqrs.dispatcher.models import FallbackAnswer, Outcome, make_tuple
 from cqrs.dispatcher.recorded import discard_events, take_events
-from cqrs.dispatcher.scope import factory_of, factory_of_fallback, has_scopes
+from cqrs.dispatcher.scope import check_resolved, factory_of, factory_of_fallback, has_scopes
 from cqrs.exceptions import ResolutionError
 
 Run: TypeAlias = Callable[[Any, Any, list[Any]], Awaitable[Any]]
@@ -168,6 +168,7 @@ def _creating(create: Callable[[], Any]) -> Run:
 def _resolving(container: Resolver, handler_type: type[Any], prepare: Callable[[Any], object] | None) -> Run:
     async def run(message: Any, resolver: Any, ran: list[Any]) -> Any:
         handler = await (container if resolver is None else resolver).resolve(handler_type)
+        check_resolved(handler, handler_type)
         ran.append(handler)
         if prepare is not None:
             prepare(handler)

@@ -25,7 +25,7 @@ from cqrs.dispatcher.guarded import (
 from cqrs.dispatcher.handlers import HandlesStreams, may_record_events
 from cqrs.dispatcher.models import FallbackAnswer
 from cqrs.dispatcher.recorded import clear_events, discard_events, take_events
-from cqrs.dispatcher.scope import factory_of, factory_of_fallback
+from cqrs.dispatcher.scope import check_resolved, factory_of, factory_of_fallback
 
 
 class StreamRecord:
@@ -116,7 +116,11 @@ def _generating(handler_type: type[Any], create: Callable[[], Any] | None) -> Ru
         items: Any = None
         try:
             try:
-                handler = await resolver.resolve(handler_type) if create is None else create()
+                if create is None:
+                    handler = await resolver.resolve(handler_type)
+                    check_resolved(handler, handler_type)
+                else:
+                    handler = create()
                 ran.append(handler)
                 items = handler.handle(message)
                 async for item in items:

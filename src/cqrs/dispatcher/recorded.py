@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast
+
+from cqrs.exceptions import HandlerTypeError
 
 _logger = logging.getLogger(__name__)
 
 _DELIVERED = "_cqrs_delivered"
+_SEQUENCES = frozenset({list, tuple, deque})
 
 
 def take_events(handler: Any) -> tuple[object, ...]:
@@ -15,7 +20,9 @@ def take_events(handler: Any) -> tuple[object, ...]:
     recorded = handler.events
     if not recorded:
         return ()
-    events = cast("tuple[object, ...]", tuple(recorded))
+    events = cast(
+        "tuple[object, ...]", tuple(recorded if type(recorded) in _SEQUENCES else _items(recorded, handler))
+    )
     if not events:
         return ()
     # Kept on the handler: it lives as long as the handler does, and no longer.
@@ -30,6 +37,15 @@ def take_events(handler: Any) -> tuple[object, ...]:
         if count <= len(events) and events[count - 1] is last:
             return events[count:]
     return events
+
+
+def _items(recorded: Any, handler: Any) -> Any:
+    """Return what can be iterated for events; a single event often can, too, but gives its fields."""
+    if isinstance(recorded, str | bytes | Mapping) or not isinstance(recorded, Collection | Iterator):
+        raise HandlerTypeError(
+            f"{type(handler).__qualname__}.events must be a sequence of events, not {recorded!r}"
+        )
+    return cast("Any", recorded)
 
 
 def discard_events(handlers: list[Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from cqrs.container.protocol import Resolver
 from cqrs.dispatcher.answers import announce
@@ -120,9 +120,11 @@ def check_map(name: str, bindings: Any) -> None:
     Raises:
         HandlerTypeError: ``bindings`` is of another type.
     """
-    if not isinstance(bindings, BindingMap):
+    kind = name.removesuffix("_map")
+    if not isinstance(bindings, BindingMap) or bindings.binds not in ("", kind):
         raise HandlerTypeError(
-            f"{name} must be a map such as cqrs.RequestMap or cqrs.EventMap, not {bindings!r}"
+            f"{name} must be a map of {kind}s such as cqrs.{kind.title()}Map(), "
+            f"not {cast('Any', bindings)!r} ({type_name(type(cast('Any', bindings)))})"
         )
 
 
@@ -135,11 +137,18 @@ def bound_to(request_map: BindingMap[Any], request_type: type[Any]) -> type[Any]
     try:
         binding: type[Any] | FallbackPair | list[Any] = request_map[request_type]
     except KeyError:
-        raise RequestHandlerDoesNotExist(
-            f"no handler is bound to {type_name(request_type)} ({request_type.__module__}); "
-            f"bind one: request_map.bind({request_type.__name__}, ...)"
-        ) from None
+        raise RequestHandlerDoesNotExist(_missing(request_map, request_type)) from None
     return binding
+
+
+def _missing(request_map: BindingMap[Any], request_type: type[Any]) -> str:
+    if issubclass(request_type, type):
+        return "no handler is bound to classes: what was sent is a class, send an instance of it"
+    text = f"no handler is bound to {type_name(request_type)} ({request_type.__module__}); "
+    for base in request_type.__mro__[1:]:
+        if base in request_map:
+            text += f"the one of its base {type_name(base)} does not answer for it; "
+    return text + f"bind one: request_map.bind({request_type.__name__}, ...)"
 
 
 def refuse_kind(

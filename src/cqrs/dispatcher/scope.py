@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from cqrs.container.protocol import Resolver
 from cqrs.container.scoping import open_scope, plain_factory
+from cqrs.dispatcher.declarations import is_plainly_sync, type_name
 from cqrs.exceptions import ConfigurationError, ResolutionError
 
 T = TypeVar("T")
@@ -64,12 +65,26 @@ def check_container(container: Any) -> None:
     """Refuse what cannot resolve handlers.
 
     Raises:
-        ConfigurationError: ``container`` is a class or has no ``resolve`` method.
+        ConfigurationError: ``container`` is a class, or has no async ``resolve`` method.
     """
-    if isinstance(container, type) or not callable(getattr(container, "resolve", None)):
+    resolve = getattr(container, "resolve", None)
+    if isinstance(container, type) or not callable(resolve) or is_plainly_sync(resolve):
         raise ConfigurationError(
             f"a container must be an object with `async resolve(type)`, not {container!r}; "
             "cqrs.container has adapters for the containers of other libraries"
+        )
+
+
+def check_resolved(handler: Any, handler_type: type[Any]) -> None:
+    """Refuse what cannot be a handler: a container that is set up wrongly is no failure of the handler.
+
+    Raises:
+        ResolutionError: ``handler`` is a class, or has no ``handle``.
+    """
+    if isinstance(handler, type) or not hasattr(handler, "handle"):
+        raise ResolutionError(
+            f"the container resolved {type_name(handler_type)} to {handler!r}, which is not an instance of a "
+            "handler class"
         )
 
 

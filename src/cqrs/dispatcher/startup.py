@@ -9,6 +9,7 @@ import inspect
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncContextDecorator, ContextDecorator
 from typing import Any
 
 from cqrs.exceptions import ConfigurationError
@@ -35,10 +36,16 @@ class Startup:
         self._lock = threading.Lock()
         self._running: concurrent.futures.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
+        if callables is not None and not isinstance(callables, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"on_startup must be a list of callables, not {callables!r}")
         for function in callables or ():
             if not callable(function):
                 raise ConfigurationError(
                     f"on_startup must hold callables without arguments, not {function!r}"
+                )
+            if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+                raise ConfigurationError(
+                    f"on_startup cannot run {function!r}: nobody would iterate a generator; use a function"
                 )
             if inspect.iscoroutinefunction(function):
                 self._pending.append(function)
@@ -46,6 +53,11 @@ class Startup:
             result = function()
             if inspect.isawaitable(result):
                 self._pending.append(_once(result))
+            elif isinstance(result, ContextDecorator | AsyncContextDecorator):
+                raise ConfigurationError(
+                    f"on_startup cannot run {function!r}: it returns a context manager, which nobody would "
+                    "enter"
+                )
 
     @property
     def is_done(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from cqrs.container.protocol import Resolver
 from cqrs.container.wrap import as_container
+from cqrs.dispatcher.binding_map import fill
 from cqrs.dispatcher.startup import Startup
 from cqrs.events.event_emitter import EventEmitter
 from cqrs.events.event_processor import EventErrors
@@ -33,13 +34,14 @@ def setup_mediator(
 ) -> EventMediator:
     """Return a mediator for the events that ``events_mapper`` binds; see ``bootstrap`` for the arguments."""
     event_map = EventMap()
-    if events_mapper is not None:
-        events_mapper(event_map)
+    fill(event_map, "events_mapper", events_mapper)
     return EventMediator(
         event_map,
         container,
         chain_with_logging(middlewares),
-        event_emitter=EventEmitter(event_map, container, message_broker or DevnullMessageBroker()),
+        event_emitter=EventEmitter(
+            event_map, container, DevnullMessageBroker() if message_broker is None else message_broker
+        ),
         event_errors=event_errors,
         max_event_depth=max_event_depth,
         startup=startup,

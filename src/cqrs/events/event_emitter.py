@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from cqrs.container.protocol import Resolver
 from cqrs.dispatcher.binding_map import BindingMap
-from cqrs.dispatcher.declarations import type_name
-from cqrs.dispatcher.event import EventPlan, EventPlans
+from cqrs.dispatcher.declarations import is_plainly_sync, type_name
+from cqrs.dispatcher.event import EventPlan, EventPlans, check_event
 from cqrs.dispatcher.scope import DispatchScope
 from cqrs.events.event import INotificationEvent
 from cqrs.exceptions import ConfigurationError
@@ -27,7 +27,8 @@ class EventEmitter:
         self, event_map: BindingMap[Any], container: Resolver, message_broker: MessageBroker | None = None
     ) -> None:
         self._plans = EventPlans(event_map, container)
-        if message_broker is not None and not callable(getattr(message_broker, "send_message", None)):
+        send = getattr(message_broker, "send_message", None)
+        if message_broker is not None and (not callable(send) or is_plainly_sync(send)):
             raise ConfigurationError(
                 f"a message broker must have `async send_message(message)`, not {message_broker!r}"
             )
@@ -66,9 +67,11 @@ class EventEmitter:
         """Send a notification event to the message broker; other events are for nobody.
 
         Raises:
+            HandlerTypeError: what a handler recorded is not an event.
             RuntimeError: a notification event, and there is no message broker.
         """
         if not isinstance(event, INotificationEvent):
+            check_event(event)
             return
         if self._message_broker is None:
             name = type_name(cast("Any", event).__class__)

@@ -56,7 +56,14 @@ class EventProcessor:
             raise ConfigurationError(
                 f"event_errors={event_errors!r} is not allowed: it must be 'raise', 'collect' or 'log'"
             )
-        if event_emitter is not None and not callable(getattr(event_emitter, "emit", None)):
+        if not isinstance(concurrent_event_handle_enable, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"concurrent_event_handle_enable={concurrent_event_handle_enable!r} is not allowed: "
+                "it must be True or False"
+            )
+        if isinstance(event_emitter, type) or not (
+            event_emitter is None or callable(getattr(event_emitter, "emit", None))
+        ):
             raise ConfigurationError(f"an event emitter must have `async emit(event)`, not {event_emitter!r}")
         self._emitter = event_emitter
         in_turn = max_concurrent_event_handlers == 1 or not concurrent_event_handle_enable
@@ -99,6 +106,7 @@ class EventProcessor:
             else:
                 await run.by_workers(self._workers)
         except BaseException as error:
+            _log(run.failures or ())  # nobody will be told otherwise
             if run.own_scope is not None:
                 await run.own_scope.__aexit__(type(error), error, error.__traceback__)
             raise
@@ -112,14 +120,18 @@ class EventProcessor:
             raise EventHandlingErrors(
                 f"{len(failures)} event handler(s) failed", [failure.error for failure in failures]
             )
-        for event, handler, error in failures:
-            _logger.error(
-                "%s failed to handle %s",
-                handler.__qualname__,
-                type(event).__qualname__,
-                exc_info=error,
-                extra={"event_type": type(event).__qualname__, "event_handler": handler.__qualname__},
-            )
+        _log(failures)
+
+
+def _log(failures: Iterable[EventFailure]) -> None:
+    for event, handler, error in failures:
+        _logger.error(
+            "%s failed to handle %s",
+            handler.__qualname__,
+            type(event).__qualname__,
+            exc_info=error,
+            extra={"event_type": type(event).__qualname__, "event_handler": handler.__qualname__},
+        )
 
 
 def _check_count(name: str, number: Any) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 from cqrs.dispatcher.binding_map import BindingMap
-from cqrs.dispatcher.declarations import check_handler_fits, check_message_type, is_subclass, type_name
+from cqrs.dispatcher.declarations import (
+    check_handler_fits,
+    check_handler_methods,
+    check_message_type,
+    is_subclass,
+    type_name,
+)
 from cqrs.dispatcher.fallback_pair import declared_attempts
 from cqrs.events.event_handler import EventHandler
 from cqrs.events.fallback import EventHandlerFallback
@@ -29,6 +35,8 @@ class EventMap(BindingMap[list[EventBinding]]):
     True
     """
 
+    binds: ClassVar[str] = "event"
+
     def bind(self, event_type: type[Any], handler: EventBinding) -> None:
         """Add a handler class or an ``EventHandlerFallback`` to those of ``event_type``.
 
@@ -39,11 +47,13 @@ class EventMap(BindingMap[list[EventBinding]]):
         check_message_type("event type", event_type)
         for candidate, _ in declared_attempts(handler):
             if not is_subclass(candidate, EventHandler):
+                subject = type_name(candidate) if isinstance(candidate, type) else repr(candidate)
                 raise HandlerTypeError(
-                    f"{candidate!r} cannot be bound to {type_name(event_type)}: it must be a subclass of "
+                    f"{subject} cannot be bound to {type_name(event_type)}: it must be a subclass of "
                     "EventHandler, or an EventHandlerFallback of such classes"
                 )
             check_handler_fits("event type", event_type, candidate, EventHandler)
+            check_handler_methods(candidate, streams=False)
         bound = self.get(event_type, [])
         if handler in bound:
             raise KeyError(f"{handler} already bound to {event_type}")

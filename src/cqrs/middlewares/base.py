@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any, TypeAlias, cast
 
 from cqrs.exceptions import HandlerTypeError
@@ -72,6 +73,10 @@ class MiddlewareChain:
         Raises:
             TypeError: one of them is not callable, or a class that cannot be made without arguments.
         """
+        if not isinstance(middlewares, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise HandlerTypeError(
+                f"middlewares must be given as a list, outermost first, not {middlewares!r}"
+            )
         self._replace(tuple(_instance(middleware) for middleware in middlewares))
 
     def wrap(self, handle: Handle) -> Handle:
@@ -86,6 +91,9 @@ class MiddlewareChain:
         if not all(callable(getattr(type(middleware), "is_idle", None)) for middleware in self._middlewares):
             return None
         return methods[0] if len(methods) == 1 else lambda: all(is_idle() for is_idle in methods)
+
+    def __iter__(self) -> Iterator[MiddlewareFunction]:
+        return iter(self._middlewares)
 
     def on_change(self, watcher: Callable[[], object]) -> None:
         """Call ``watcher()`` after each change: what was wrapped before is out of date."""
@@ -116,5 +124,10 @@ def _instance(middleware: Any) -> MiddlewareFunction:
     if not callable(middleware):
         raise HandlerTypeError(
             f"a middleware must be callable as `await middleware(request, handle)`, not {middleware!r}"
+        )
+    if inspect.iscoroutinefunction(getattr(type(middleware), "is_idle", None)):
+        raise HandlerTypeError(
+            f"{type(middleware).__qualname__}.is_idle must not be async: a coroutine is true, so the "
+            "middleware would never run"
         )
     return cast("MiddlewareFunction", middleware)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from cqrs.container.protocol import Resolver
 from cqrs.container.wrap import as_container
-from cqrs.dispatcher.binding_map import BindingMap
+from cqrs.dispatcher.binding_map import BindingMap, fill
 from cqrs.dispatcher.startup import Startup
 from cqrs.events.event_emitter import EventEmitter
 from cqrs.events.event_processor import EventErrors
@@ -188,19 +188,19 @@ def bootstrap_streaming(
 def _emitter(
     container: Resolver, event_map: BindingMap[Any], message_broker: MessageBroker | None
 ) -> EventEmitter:
-    return EventEmitter(event_map, container, message_broker or DevnullMessageBroker())
+    return EventEmitter(
+        event_map, container, DevnullMessageBroker() if message_broker is None else message_broker
+    )
 
 
-def _event_map(mapper: EventMapper | None) -> EventMap:
+def _event_map(domain_events_mapper: EventMapper | None) -> EventMap:
     event_map = EventMap()
-    if mapper is not None:
-        mapper(event_map)
+    fill(event_map, "domain_events_mapper", domain_events_mapper)
     return event_map
 
 
-def _request_map(*mappers: RequestMapper | None) -> RequestMap:
+def _request_map(commands_mapper: RequestMapper | None, queries_mapper: RequestMapper | None) -> RequestMap:
     request_map = RequestMap()
-    for mapper in mappers:
-        if mapper is not None:
-            mapper(request_map)
+    fill(request_map, "commands_mapper", commands_mapper)
+    fill(request_map, "queries_mapper", queries_mapper)
     return request_map

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 from cqrs.dispatcher.binding_map import BindingMap
-from cqrs.dispatcher.declarations import check_handler_fits, check_message_type, is_subclass, type_name
+from cqrs.dispatcher.declarations import (
+    check_handler_fits,
+    check_handler_methods,
+    check_message_type,
+    is_subclass,
+    type_name,
+)
 from cqrs.dispatcher.fallback_pair import declared_attempts
 from cqrs.exceptions import RequestHandlerTypeError
 from cqrs.requests.cor_request_handler import CORRequestHandler
@@ -38,6 +44,8 @@ class RequestMap(BindingMap[Any]):
     Traceback (most recent call last):
     KeyError: "<class 'int'> already exists in registry"
     """
+
+    binds: ClassVar[str] = "request"
 
     def bind(self, request_type: type[Any], handler: RequestBinding) -> None:
         """Bind ``request_type`` to a handler class, a ``RequestHandlerFallback``, or a list of chain links.
@@ -93,3 +101,4 @@ def _check(request_type: type[Any], handler: Any, bases: tuple[type[Any], ...]) 
                 f"or a RequestHandlerFallback of such classes{hint}"
             )
         check_handler_fits("request type", request_type, candidate, base)
+        check_handler_methods(candidate, streams=base is StreamingRequestHandler)
