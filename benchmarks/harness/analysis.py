@@ -78,12 +78,12 @@ def rows(samples: Samples) -> list[Row]:
 
 
 def verdicts(samples: Samples) -> list[Verdict]:
-    """Every target of the case, judged by the medians."""
+    """Every target of the case, judged by the medians over the rounds."""
     measured = {row.label: row for row in rows(samples) if not row.floor}
-    return [_judge(target, measured) for target in samples.case.targets]
+    return [_judge(target, samples, measured) for target in samples.case.targets]
 
 
-def _judge(target: Target, measured: dict[str, Row]) -> Verdict:
+def _judge(target: Target, samples: Samples, measured: dict[str, Row]) -> Verdict:
     row = measured.get(target.subject)
     if row is None:
         return Verdict(target, None, None)
@@ -95,20 +95,33 @@ def _judge(target: Target, measured: dict[str, Row]) -> Verdict:
         return Verdict(target, row.ratio.median, row.ratio.median >= target.limit)
     if target.metric == "above" and row.above:
         return Verdict(target, row.above.median, row.above.median <= target.limit)
-    if target.metric == "growth":
-        other = measured.get(target.against or "")
-        if other is not None:
-            growth = row.value.median / other.value.median
-            return Verdict(target, growth, growth <= target.limit)
-    if target.metric == "speedup" and row.above:
-        other = measured.get(target.against or "")
-        if other is not None and other.above:
-            speedup = other.above.median / row.above.median
-            return Verdict(target, speedup, speedup >= target.limit)
     if target.metric == "fastest":
-        peers = {label: r for label, r in measured.items() if not label.startswith("Holdfast")}
-        if peers:
-            best = min(peers, key=lambda label: peers[label].value.median)
-            speed = peers[best].value.median / row.value.median
-            return Verdict(target, speed, speed > 1, f"best peer: {best}")
+        return _against_all(target, samples, row, measured)
+    other = measured.get(target.against or "")
+    if other is None:
+        return Verdict(target, None, None)
+    if target.metric == "growth":
+        growth = _relative(samples, row.label, other.label)
+        return Verdict(target, growth, growth <= target.limit)
+    if target.metric == "speedup" and row.above and other.above:
+        speedup = other.above.median / row.above.median
+        return Verdict(target, speedup, speedup >= target.limit)
     return Verdict(target, None, None)
+
+
+def _against_all(target: Target, samples: Samples, row: Row, measured: dict[str, Row]) -> Verdict:
+    peers = {label: r for label, r in measured.items() if not label.startswith("Holdfast")}
+    if not peers:
+        return Verdict(target, None, None)
+    best = min(peers, key=lambda label: peers[label].value.median)
+    speed = _relative(samples, best, row.label)
+    return Verdict(target, speed, speed > 1, f"best peer: {best}")
+
+
+def _relative(samples: Samples, label: str, other: str) -> float:
+    """The median of ``label``'s value divided by ``other``'s of the same round."""
+    values = [
+        {label: value for per_environment in number.values() for label, value in per_environment.items()}
+        for number in samples.rounds
+    ]
+    return Spread.of([v[label] / v[other] for v in values if label in v and other in v]).median

@@ -79,6 +79,13 @@ def test_a_target_is_judged_by_its_metric(
     assert verdict.met is met
 
 
+def test_growth_compares_within_rounds_also_when_the_machine_changes_its_speed(harness: Any) -> None:
+    target = harness.model.Target("Holdfast", "growth", 2.0, against="peer")
+    rounds = [{"Holdfast": 2.0 * speed, "peer": speed} for speed in (1.0, 3.0, 9.0)]
+    [verdict] = harness.analysis.verdicts(samples_of(harness, rounds, target))
+    assert verdict.measured == pytest.approx(2.0)
+
+
 def test_a_target_without_its_subject_is_neither_met_nor_missed(harness: Any) -> None:
     target = harness.model.Target("Holdfast", "ratio", 3.0)
     [verdict] = harness.analysis.verdicts(samples_of(harness, [{"floor": 1.0, "peer": 5.0}], target))
