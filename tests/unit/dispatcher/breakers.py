@@ -12,10 +12,7 @@ class Rejected(Exception):
 
 
 class CallBreaker:
-    """Has only ``call``: opens after ``threshold`` failures in a row, and notes how each call ended.
-
-    Like a naive library it takes everything that is raised, cancellation too, for an outcome of its own.
-    """
+    """Has only ``call``: opens after ``threshold`` failures in a row, and notes how each call ended."""
 
     def __init__(self, threshold: int = 2) -> None:
         self.threshold = threshold
@@ -49,6 +46,21 @@ class CallBreaker:
 
     def is_circuit_breaker_error(self, exc: Exception) -> bool:
         return isinstance(exc, Rejected)
+
+
+class NaiveBreaker(CallBreaker):
+    """Counts whatever is raised, cancellation too."""
+
+    async def call(
+        self, identifier: type[Any] | str, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any
+    ) -> Any:
+        try:
+            return await super().call(identifier, func, *args, **kwargs)
+        except Exception:
+            raise
+        except BaseException:
+            self.failures += 1
+            raise
 
 
 class GuardBreaker(CallBreaker):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -216,6 +218,27 @@ async def test_a_cancelled_chain_runs_nothing_afterwards() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert log == ["First"]
+
+
+async def test_nothing_of_a_failure_is_kept_alive() -> None:
+    class Canary:
+        pass
+
+    canaries: list[weakref.ref[Canary]] = []
+
+    class Fails(Recording):
+        async def handle(self, request: Ask) -> str | None:
+            canary = Canary()
+            canaries.append(weakref.ref(canary))
+            raise ConnectionError
+
+    gc.disable()
+    try:
+        with pytest.raises(ConnectionError):
+            await dispatcher(RecordingFirst, Fails).dispatch(Ask())
+        assert canaries[0]() is None
+    finally:
+        gc.enable()
 
 
 async def test_build_chain_links_from_left_to_right() -> None:

@@ -104,18 +104,21 @@ async def test_a_stream_that_is_closed_before_it_began_never_begins() -> None:
     assert tasks() == 1
 
 
-async def test_a_stream_that_is_thrown_away_is_closed_too() -> None:
+async def test_a_stream_that_is_thrown_away_is_closed_too(caplog: pytest.LogCaptureFixture) -> None:
     source, caller = Source(), Caller()
 
     async def use() -> None:
         stream = driven(caller, source.stream)
         await anext(stream)
+        circle: list[Any] = [stream]
+        circle.append(circle)
 
     await use()
     gc.collect()
     for _ in range(20):
         await asyncio.sleep(0)
     assert (source.ended, caller.ended) == ("GeneratorExit", ["returned"])
+    assert caplog.records == [], "no task was destroyed while it was pending"
     assert tasks() == 1
 
 

@@ -13,7 +13,7 @@ import cqrs
 from cqrs.circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
 from cqrs.dispatcher.request import RequestDispatcher
 from cqrs.exceptions import ResolutionError
-from tests.unit.dispatcher.breakers import CallBreaker, GuardBreaker, Rejected
+from tests.unit.dispatcher.breakers import CallBreaker, GuardBreaker, NaiveBreaker, Rejected
 
 
 class Ask:
@@ -170,7 +170,7 @@ async def test_attributes_that_an_object_makes_up_are_no_guard() -> None:
     assert breaker.outcomes == ["success"]
 
 
-@pytest.mark.parametrize("kind", [CallBreaker, GuardBreaker])
+@pytest.mark.parametrize("kind", [CallBreaker, NaiveBreaker, GuardBreaker])
 async def test_a_missing_registration_is_neither_counted_nor_answered(kind: Any, script: Script) -> None:
     missing = ResolutionError("A needs an unknown Database")
     breaker = kind()

@@ -11,8 +11,10 @@ import pytest
 
 import cqrs
 from cqrs.dispatcher.scope import DispatchScope, check_container
+from cqrs.events import EventProcessor
 from cqrs.exceptions import ConfigurationError
 from cqrs.mediator import EventMediator, RequestMediator, StreamingRequestMediator
+from cqrs.middlewares import MiddlewareChain
 from tests.unit.dispatcher.breakers import CallBreaker
 
 log: list[str] = []
@@ -106,8 +108,6 @@ def mediator(binding: Any = Recording, container: Any = None, **options: Any) ->
 
 @pytest.mark.parametrize("middlewares", [(), (passing,)])
 async def test_one_scope_serves_the_request_and_its_events(middlewares: Any) -> None:
-    from cqrs.middlewares import MiddlewareChain
-
     await mediator(middleware_chain=MiddlewareChain(middlewares)).send(Ask())
     assert log == ["open 1", "Recording in 1", "OnHappened in 1", "handled", "close 1"]
 
@@ -234,10 +234,20 @@ async def test_an_emitter_opens_a_scope_per_event_and_a_processor_one_for_all() 
     await emitter.emit(Happened())
     assert log.count("close 1") == log.count("close 2") == 1
     log.clear()
-    from cqrs.events import EventProcessor
-
     await EventProcessor(cqrs.EventMap(), emitter).emit_events([Happened(), Happened()])
     assert [entry for entry in log if entry.startswith(("open", "close"))] == ["open 3", "close 3"]
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_a_processors_own_scope_is_closed_after_an_error(limit: int) -> None:
+    class Fails(OnHappened):
+        async def handle(self, event: Happened) -> None:
+            raise ConnectionError
+
+    emitter = cqrs.EventEmitter(cqrs.EventMap({Happened: [Fails]}), Scopes())
+    with pytest.raises(ConnectionError):
+        await EventProcessor(cqrs.EventMap(), emitter, limit).emit_events([Happened(), Happened()])
+    assert log[-2:] == ["ConnectionError", "close 1"]
 
 
 async def test_an_error_while_closing_reaches_the_caller() -> None:

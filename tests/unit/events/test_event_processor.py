@@ -119,10 +119,10 @@ async def test_follow_ups_keep_all_workers_busy() -> None:
         leads_to = {Happened: [FollowUp] * 12}
 
     await processor({Happened: [Leads], FollowUp: [Tracking]}, max_concurrent_event_handlers=4).emit_events(
-        [Happened()]
+        [Happened(), Happened()]
     )
     assert Tracking.peak == 4
-    assert len(log) == 1 + 12
+    assert len(log) == 2 + 2 * 12
 
 
 @pytest.mark.parametrize("follow_ups", [False, True])

@@ -158,11 +158,24 @@ async def test_a_middleware_that_retries_delivers_the_events_of_the_success() ->
     assert log.count("event") == 1
 
 
+async def test_a_middleware_that_handles_twice_delivers_the_events_of_both() -> None:
+    async def twice(request: Any, handle: Any) -> Any:
+        await handle(request)
+        return await handle(request)
+
+    await mediator(Answers, twice).send(Ask())
+    assert log == ["fallback", "fallback", "event", "event"]
+
+
 async def test_a_middleware_may_send_requests_of_its_own() -> None:
     class Other:
         pass
 
     class OtherHandler(cqrs.RequestHandler[Other, str]):
+        @property
+        def events(self) -> list[object]:
+            return [Other()]
+
         async def handle(self, request: Other) -> str:
             return "other"
 
