@@ -12,7 +12,7 @@ from cqrs.circuit_breaker import report, validation
 from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.circuit_breaker.gate import Gate
 from cqrs.circuit_breaker.guards import guard, raw_guard
-from cqrs.circuit_breaker.listeners import Listener
+from cqrs.circuit_breaker.listeners import Listener, ListenerHub
 from cqrs.circuit_breaker.machine import Machine
 from cqrs.circuit_breaker.permit import Permit, PermitBlock
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
@@ -66,13 +66,10 @@ class CircuitBreaker:
     ) -> None:
         if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationTypeError(f"a circuit needs a name, a non-empty str, got {name!r}")
-        checked = check_policy(policy)
-        for label, function in (("clock", clock), ("random", random)):
-            if not callable(function):
-                raise ConfigurationTypeError(f"{label} must be callable without arguments, got {function!r}")
-        self.gate = Gate(Machine(name, checked, clock(), random), clock, ())
-        for listener in listeners:
-            self.add_listener(listener)
+        checked = CircuitBreakerPolicy() if policy is None else check_policy(policy)
+        now = validation.clock_and_random(clock, random)
+        hub = ListenerHub(listeners)
+        self.gate = Gate(Machine(name, checked, now, random), clock, (hub,) if hub.subscriptions else ())
 
     @classmethod
     def around(cls, gate: Gate) -> CircuitBreaker:
@@ -181,7 +178,8 @@ class CircuitBreaker:
             reason: why; also the reason of rejections.
 
         Raises:
-            ConfigurationTypeError: ``mode`` is not a ``Mode`` or ``ttl`` is out of range.
+            ConfigurationTypeError: ``mode`` is not a ``Mode``.
+            PolicyError: ``ttl`` is out of range.
         """
         if not isinstance(mode, Mode):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationTypeError(
@@ -232,10 +230,8 @@ class CircuitBreaker:
         return f"<CircuitBreaker {self.name!r} {self.state.value}>"
 
 
-def check_policy(policy: CircuitBreakerPolicy | None) -> CircuitBreakerPolicy:
-    """Return a policy, the default one for ``None``."""
-    if policy is None:
-        return CircuitBreakerPolicy()
+def check_policy(policy: CircuitBreakerPolicy) -> CircuitBreakerPolicy:
+    """Return ``policy`` if it is one."""
     if not isinstance(policy, CircuitBreakerPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationTypeError(f"policy must be a CircuitBreakerPolicy, got {policy!r}")
     return policy

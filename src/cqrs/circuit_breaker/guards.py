@@ -27,15 +27,12 @@ def guard(gate: Gate, func: F) -> F:
     Raises:
         ConfigurationTypeError: ``func`` is not a function (a ``classmethod`` object, say).
     """
-    if isinstance(func, (classmethod, staticmethod)) or not callable(func):
-        raise ConfigurationTypeError(
-            f"a circuit breaker guards functions, not {func!r}; below @classmethod or @staticmethod it fits"
-        )
     return cast(F, functools.update_wrapper(raw_guard(gate, func), func))
 
 
 def raw_guard(gate: Gate, func: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``func`` guarded, without its name and documentation."""
+    """Return ``func`` guarded, without its name and documentation; raises like ``guard``."""
+    _check_function(func)
     code_holder = func
     while isinstance(code_holder, functools.partial):
         code_holder = code_holder.func
@@ -50,6 +47,17 @@ def raw_guard(gate: Gate, func: Callable[..., Any]) -> Callable[..., Any]:
     if flags & inspect.CO_COROUTINE or inspect.iscoroutinefunction(code_holder):
         return _guard_coroutine(gate, func)
     return _guard_plain(gate, func)
+
+
+def _check_function(func: object) -> None:
+    hint = ""
+    if isinstance(func, (classmethod, staticmethod)):
+        hint = "; put the breaker below @classmethod or @staticmethod"
+    elif isinstance(func, CoroutineType):
+        hint = "; pass the function and its arguments, not the coroutine"
+    elif callable(func):
+        return
+    raise ConfigurationTypeError(f"a circuit breaker guards functions, not {func!r}{hint}")
 
 
 def _guard_plain(gate: Gate, func: Callable[..., Any]) -> Callable[..., Any]:

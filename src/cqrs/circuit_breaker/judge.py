@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from cqrs.circuit_breaker import validation
 from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.circuit_breaker.verdict import (
     CANCELLED,
@@ -58,8 +59,8 @@ class Judge:
             )
         self._ignore = _matcher("ignore", rules.ignore)
         for name in ("record_result", "classify"):
-            if getattr(rules, name) is not None and not callable(getattr(rules, name)):
-                raise PolicyError(name, getattr(rules, name), "a callable or None")
+            if getattr(rules, name) is not None:
+                validation.plain_function(name, getattr(rules, name))
         self._record_result = rules.record_result
         self._classify = rules.classify
         self._on_error = rules.on_error
@@ -71,6 +72,14 @@ class Judge:
 
     def __reduce__(self) -> tuple[type[Judge], tuple[JudgeRules]]:
         return Judge, (self._rules,)
+
+    @property
+    def can_fail(self) -> bool:
+        """Whether any call can be a failure, as far as the rules can be known without running them."""
+        ignored, recorded = _types(self._rules.ignore), _types(self._rules.record or Exception)
+        if self.judges_results or ignored is None or recorded is None:
+            return True
+        return any(not issubclass(kind, ignored) for kind in recorded)
 
     def of_result(self, result: object, duration: float | None) -> Verdict | Trip:
         """Judge a call that returned."""
@@ -130,7 +139,7 @@ class Judge:
 
 def _matcher(field: str, given: object) -> Callable[[Exception], bool] | None:
     """Return a predicate for an exception filter; ``None`` when it matches nothing."""
-    legal = "an exception type, a tuple of exception types, or a predicate"
+    legal = "an exception type, a tuple of exception types, or a plain (not async) predicate"
     if isinstance(given, (type, tuple, list)):
         types = tuple(cast("Sequence[object]", (given,) if isinstance(given, type) else given))
         for item in types:
@@ -139,9 +148,16 @@ def _matcher(field: str, given: object) -> Callable[[Exception], bool] | None:
                 raise PolicyError(field, cast(Any, item), legal)
         kinds = cast("tuple[type[Exception], ...]", types)
         return (lambda error: isinstance(error, kinds)) if kinds else None
-    if callable(given):
+    if callable(given) and not validation.is_async(given):
         return cast("Callable[[Exception], bool]", given)
     raise PolicyError(field, given, legal)
+
+
+def _types(given: object) -> tuple[type[Exception], ...] | None:
+    """Return the types of an exception filter, ``None`` when it is a predicate."""
+    if isinstance(given, type):
+        return (cast("type[Exception]", given),)
+    return cast("tuple[type[Exception], ...]", given) if isinstance(given, tuple) else None
 
 
 def _parts(error: Exception) -> Iterator[Exception]:

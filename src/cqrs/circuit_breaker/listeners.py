@@ -6,7 +6,6 @@ only while events wait, so that an idle process has none.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import threading
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from cqrs.circuit_breaker.events import CircuitEvent
+from cqrs.circuit_breaker.validation import is_async
 from cqrs.exceptions import ConfigurationTypeError
 
 logger = logging.getLogger(__name__)
@@ -92,6 +92,8 @@ class ListenerHub:
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         self._lock = threading.RLock()
         self.subscriptions: tuple[_Subscription, ...] = ()
+        if callable(listeners):
+            raise ConfigurationTypeError(f"listeners must be a list of listeners, not the one {listeners!r}")
         for listener in listeners:
             self.add(listener)
 
@@ -99,7 +101,7 @@ class ListenerHub:
         """Add a listener; see ``CircuitBreaker.add_listener``."""
         if not callable(listener):
             raise ConfigurationTypeError(f"a listener must be callable with one event, got {listener!r}")
-        if inspect.iscoroutinefunction(listener):
+        if is_async(listener):
             raise ConfigurationTypeError(
                 f"listener {listener!r} is a coroutine function; nobody would await it. Use a function, and"
                 " hand over to your event loop with loop.call_soon_threadsafe"

@@ -7,6 +7,7 @@ from types import TracebackType
 from cqrs.circuit_breaker.gate import Gate
 from cqrs.circuit_breaker.phases import SETTLED, Grant
 from cqrs.circuit_breaker.verdict import Trip, Verdict
+from cqrs.exceptions import ConfigurationTypeError
 
 
 class Permit:
@@ -48,7 +49,12 @@ class Permit:
 
         Args:
             error: what the call raised, kept as text for ``last_failure``.
+
+        Raises:
+            ConfigurationTypeError: ``verdict`` is neither a ``Verdict`` nor a ``Trip``.
         """
+        if not isinstance(verdict, (Verdict, Trip)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationTypeError(f"a permit is settled with a Verdict or a Trip, not {verdict!r}")
         return self._gate.settle(self.grant, verdict, error)
 
     def success(self) -> bool:
@@ -72,7 +78,13 @@ class Permit:
         self._gate.leave(self.grant, result)
 
     def fail(self, error: BaseException) -> None:
-        """Settle by what the policy makes of an exception."""
+        """Settle by what the policy makes of an exception.
+
+        Raises:
+            ConfigurationTypeError: ``error`` is no exception.
+        """
+        if not isinstance(error, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationTypeError(f"fail() takes the exception that the call raised, not {error!r}")
         self._gate.fail(self.grant, error)
 
     def answered(self) -> None:

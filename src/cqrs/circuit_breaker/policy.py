@@ -37,8 +37,8 @@ class CircuitBreakerPolicy:
         permitted_calls_in_half_open: probes that decide; >= 1.
         max_concurrent_probes: probes running at once; from 1 to ``permitted_calls_in_half_open``.
         probe_timeout: seconds after which an ``async`` probe is cancelled and fails with ``TimeoutError``;
-            > 0, or ``None``: twice the slow threshold when there is one, else no limit. A synchronous call
-            cannot be cancelled.
+            > 0 and below ``max_probe_duration``, or ``None``: twice the slow threshold when there is one
+            and that is below it, else no limit. A synchronous call cannot be cancelled.
         max_probe_duration: seconds after which a probe that did not finish is given up as lost; > 0.
         max_wait_duration_in_half_open: seconds after which a half-open circuit decides by itself; > 0.
         on_half_open_timeout: that decision, ``"open"`` or ``"closed"``.
@@ -121,7 +121,7 @@ class CircuitBreakerPolicy:
         if self.probe_timeout is not None:
             return self.probe_timeout
         slow = self.slow_call_duration_threshold
-        return None if slow is None else 2.0 * slow
+        return 2.0 * slow if slow is not None and 2.0 * slow < self.max_probe_duration else None
 
     def __post_init__(self) -> None:
         self._check_detection()
@@ -138,6 +138,8 @@ class CircuitBreakerPolicy:
             on_error=Verdict.FAILURE if self.on_classifier_error == "failure" else Verdict.IGNORED,
         )
         self._set("judge", Judge(rules))
+        if not self.judge.can_fail:
+            raise PolicyError("ignore", self.ignore, "not all that is recorded: nothing would ever count")
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # the dataclass is frozen; only construction may do this
@@ -185,6 +187,9 @@ class CircuitBreakerPolicy:
             self._set(name, validation.seconds(name, getattr(self, name)))
         if self.probe_timeout is not None:
             self._set("probe_timeout", validation.seconds("probe_timeout", self.probe_timeout))
+            if self.probe_timeout >= self.max_probe_duration:
+                legal = f"below max_probe_duration ({self.max_probe_duration:g} s), which gives a probe up"
+                raise PolicyError("probe_timeout", self.probe_timeout, legal)
         validation.choice("on_half_open_timeout", self.on_half_open_timeout, ("open", "closed"))
         if self.recovery_ramp is not None and not isinstance(self.recovery_ramp, Ramp):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise PolicyError("recovery_ramp", self.recovery_ramp, "a Ramp or None")

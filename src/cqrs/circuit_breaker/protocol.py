@@ -53,11 +53,11 @@ def circuit_name(identifier: type[Any] | str) -> str:
     >>> circuit_name("payments"), circuit_name(dict)
     ('payments', 'builtins.dict')
     """
-    if isinstance(identifier, str):
+    if isinstance(identifier, str) and identifier:
         return identifier
     if isinstance(identifier, type):  # pyright: ignore[reportUnnecessaryIsInstance]
         return f"{identifier.__module__}.{identifier.__qualname__}"
-    raise ConfigurationTypeError(f"a circuit is identified by a class or a str, not by {identifier!r}")
+    raise ConfigurationTypeError(f"a circuit is identified by a class or a non-empty str, not {identifier!r}")
 
 
 def should_use_fallback(

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from cqrs.circuit_breaker import validation
 from cqrs.circuit_breaker.breaker import CircuitBreaker, check_policy
@@ -21,7 +21,7 @@ from cqrs.circuit_breaker.phases import Lane, Shut
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
 from cqrs.circuit_breaker.protocol import circuit_name
 from cqrs.circuit_breaker.report import snapshot
-from cqrs.exceptions import ConfigurationTypeError
+from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class CircuitBreakers:
 
     Args:
         policy: policy of circuits that have none of their own; the default one when ``None``.
-        policies: policies by circuit name.
+        policies: policies by circuit name or handler class.
         idle_ttl: seconds without a call after which a closed circuit may be dropped; > 0.
         max_circuits: circuits kept at most; >= 1. Beyond it the longest idle closed ones go; an open,
             half-open or overridden circuit, or one with running calls, is never dropped.
@@ -71,15 +71,16 @@ class CircuitBreakers:
         self,
         policy: CircuitBreakerPolicy | None = None,
         *,
-        policies: Mapping[str, CircuitBreakerPolicy] | None = None,
+        policies: Mapping[type[Any] | str, CircuitBreakerPolicy] | None = None,
         idle_ttl: float = 900.0,
         max_circuits: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random_module.random,
         listeners: Iterable[Listener] = (),
     ) -> None:
-        self._policy = check_policy(policy)
-        self._policies = {name: check_policy(own) for name, own in (policies or {}).items()}
+        validation.clock_and_random(clock, random)
+        self._policy = CircuitBreakerPolicy() if policy is None else check_policy(policy)
+        self._policies = _checked_policies(policies or {})
         self._idle_ttl = validation.seconds("idle_ttl", idle_ttl)
         self._max_circuits = validation.count("max_circuits", max_circuits)
         self._clock = clock
@@ -99,19 +100,26 @@ class CircuitBreakers:
         breaker = self._entries.get(key)
         return breaker if breaker is not None else self._make(key, None)
 
-    def key(self, parent: str, child: object) -> CircuitBreaker:
+    def key(self, parent: type[Any] | str, child: object) -> CircuitBreaker:
         """Return the circuit ``"parent:child"``, say one per tenant of a dependency.
 
         It has the parent's policy unless it has one of its own, and rejects while the parent is open or
         forced open (``source`` of the rejection is ``"parent"``). Its calls do not count for the parent.
         """
-        name = f"{parent}:{child}"
-        breaker = self._entries.get(name)
-        return breaker if breaker is not None else self._make(name, parent)
+        parent_name = circuit_name(parent)
+        name = f"{parent_name}:{child}"
+        breaker = self._entries.get(name) or self._make(name, parent_name)
+        gate = breaker.gate
+        if not isinstance(gate, _ChildGate) or gate.parent.machine.name != parent_name:
+            raise ConfigurationError(
+                f"circuit {name!r} exists already, but not as a child of {parent_name!r}: use key() for it"
+                " from the start, and no ':' that makes two pairs of names one"
+            )
+        return breaker
 
-    def get(self, name: str) -> CircuitBreaker | None:
-        """Return the circuit of a name if there is one."""
-        return self._entries.get(name)
+    def get(self, name: type[Any] | str) -> CircuitBreaker | None:
+        """Return the circuit of a name or handler class if there is one."""
+        return self._entries.get(circuit_name(name))
 
     def __bool__(self) -> bool:
         return True  # also while it is empty: ``if circuit_breaker:`` asks whether there is one
@@ -124,7 +132,7 @@ class CircuitBreakers:
             return iter(list(self._entries))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return isinstance(name, (type, str)) and circuit_name(name) in self._entries
 
     # ------------------------------------------------------------------ ICircuitBreaker
 
@@ -149,12 +157,12 @@ class CircuitBreakers:
 
     # ------------------------------------------------------------------ steering
 
-    def reload(self, policy: CircuitBreakerPolicy, name: str | None = None) -> None:
+    def reload(self, policy: CircuitBreakerPolicy, name: type[Any] | str | None = None) -> None:
         """Replace the policy of one circuit, or of all without one of their own."""
         checked = check_policy(policy)
         with self._lock:
             if name is not None:
-                self._policies[name] = checked
+                self._policies[circuit_name(name)] = checked
             else:
                 self._policy = checked
             circuits = list(self._entries.values())
@@ -191,8 +199,6 @@ class CircuitBreakers:
             known = self._entries.get(name)
             if known is not None:
                 return known
-            if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise ConfigurationTypeError(f"a circuit needs a name, a non-empty str, got {name!r}")
             gate = self._dropped.pop(name, None) or self._new_gate(name, parent)
             self._look_on()
             if len(self._entries) >= self._max_circuits:
@@ -260,6 +266,13 @@ class CircuitBreakers:
 
     def _drop(self, name: str) -> None:
         self._dropped[name] = self._entries.pop(name).gate
+
+
+def _checked_policies(policies: object) -> dict[str, CircuitBreakerPolicy]:
+    if not isinstance(policies, Mapping):
+        raise ConfigurationTypeError(f"policies must map circuit names to policies, got {policies!r}")
+    given = cast("Mapping[type[Any] | str, CircuitBreakerPolicy]", policies)
+    return {circuit_name(name): check_policy(own) for name, own in given.items()}
 
 
 def _activity(machine: Machine) -> int:

@@ -13,7 +13,7 @@ class TimeWindow:
     """Outcomes of the last ``seconds``, in ``buckets`` equal steps.
 
     Args:
-        seconds: length of the window in seconds; > 0.
+        seconds: length of the window in seconds; at least 1 ms per bucket.
         buckets: number of steps in which outcomes leave the window; 1 to 1000.
     """
 
@@ -23,6 +23,8 @@ class TimeWindow:
     def __post_init__(self) -> None:
         object.__setattr__(self, "seconds", validation.seconds("TimeWindow.seconds", self.seconds))
         validation.count("TimeWindow.buckets", self.buckets, high=1000)
+        if self.bucket_seconds < 0.001:
+            raise PolicyError("TimeWindow.seconds", self.seconds, "at least 1 ms per bucket")
 
     @property
     def bucket_seconds(self) -> float:

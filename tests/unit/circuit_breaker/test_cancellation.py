@@ -187,7 +187,7 @@ async def test_a_probe_cut_off_by_its_own_timeout_fails_whatever_is_recorded(clo
 
 
 async def test_an_outer_cancellation_of_a_timed_probe_is_still_a_cancellation(clock: FakeClock) -> None:
-    circuit = breaker(count_policy(probe_timeout=3600.0), clock)
+    circuit = breaker(count_policy(probe_timeout=59.0), clock)
     half_open(circuit, clock)
     await by_task_cancel(circuit)
     assert (circuit.state, circuit.snapshot().cancelled) == (State.HALF_OPEN, 1)
