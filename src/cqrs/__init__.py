@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from cqrs.events.fallback import EventHandlerFallback as EventHandlerFallback
     from cqrs.events.map import EventMap as EventMap
     from cqrs.exceptions import CqrsError as CqrsError
-    from cqrs.mediator import EventMediator as EventMediator
-    from cqrs.mediator import RequestMediator as RequestMediator
-    from cqrs.mediator import StreamingRequestMediator as StreamingRequestMediator
+    from cqrs.mediator.event import EventMediator as EventMediator
+    from cqrs.mediator.request import RequestMediator as RequestMediator
+    from cqrs.mediator.streaming import StreamingRequestMediator as StreamingRequestMediator
     from cqrs.message_brokers.protocol import Message as Message
     from cqrs.message_brokers.protocol import MessageBroker as MessageBroker
     from cqrs.requests.cor_request_handler import CORRequestHandler as CORRequestHandler
@@ -82,7 +82,7 @@ _EXPORTS = {
     "EventHandler": "cqrs.events.event_handler",
     "EventHandlerFallback": "cqrs.events.fallback",
     "EventMap": "cqrs.events.map",
-    "EventMediator": "cqrs.mediator",
+    "EventMediator": "cqrs.mediator.event",
     "FallbackAnswer": "cqrs.dispatcher.models",
     "ICircuitBreaker": "cqrs.circuit_breaker.protocol",
     "IDomainEvent": "cqrs.events.event",
@@ -103,11 +103,11 @@ _EXPORTS = {
     "RequestHandler": "cqrs.requests.request_handler",
     "RequestHandlerFallback": "cqrs.requests.fallback",
     "RequestMap": "cqrs.requests.map",
-    "RequestMediator": "cqrs.mediator",
+    "RequestMediator": "cqrs.mediator.request",
     "Response": "cqrs.response",
     "Returns": "cqrs.types",
     "StreamingRequestHandler": "cqrs.requests.request_handler",
-    "StreamingRequestMediator": "cqrs.mediator",
+    "StreamingRequestMediator": "cqrs.mediator.streaming",
     "current_fallback": "cqrs.dispatcher.answers",
 }
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from cqrs.dispatcher.answers import current_fallback
-from cqrs.dispatcher.event import EventDispatcher
-from cqrs.dispatcher.exceptions import RequestHandlerDoesNotExist, RequestHandlerTypeError
-from cqrs.dispatcher.models import EventDispatchResult, FallbackAnswer, RequestDispatchResult
-from cqrs.dispatcher.request import RequestDispatcher
-from cqrs.dispatcher.streaming import StreamingRequestDispatcher
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "EventDispatchResult",
-    "EventDispatcher",
-    "FallbackAnswer",
-    "RequestDispatchResult",
-    "RequestDispatcher",
-    "RequestHandlerDoesNotExist",
-    "RequestHandlerTypeError",
-    "StreamingRequestDispatcher",
-    "current_fallback",
-]
+from cqrs._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from cqrs.dispatcher.answers import current_fallback as current_fallback
+    from cqrs.dispatcher.event import EventDispatcher as EventDispatcher
+    from cqrs.dispatcher.models import EventDispatchResult as EventDispatchResult
+    from cqrs.dispatcher.models import FallbackAnswer as FallbackAnswer
+    from cqrs.dispatcher.models import RequestDispatchResult as RequestDispatchResult
+    from cqrs.dispatcher.request import RequestDispatcher as RequestDispatcher
+    from cqrs.dispatcher.streaming import StreamingRequestDispatcher as StreamingRequestDispatcher
+    from cqrs.exceptions import RequestHandlerDoesNotExist as RequestHandlerDoesNotExist
+    from cqrs.exceptions import RequestHandlerTypeError as RequestHandlerTypeError
+
+_EXPORTS = {
+    "EventDispatchResult": "cqrs.dispatcher.models",
+    "EventDispatcher": "cqrs.dispatcher.event",
+    "FallbackAnswer": "cqrs.dispatcher.models",
+    "RequestDispatchResult": "cqrs.dispatcher.models",
+    "RequestDispatcher": "cqrs.dispatcher.request",
+    "RequestHandlerDoesNotExist": "cqrs.exceptions",
+    "RequestHandlerTypeError": "cqrs.exceptions",
+    "StreamingRequestDispatcher": "cqrs.dispatcher.streaming",
+    "current_fallback": "cqrs.dispatcher.answers",
+}
+
+__all__ = [*_EXPORTS]  # pyright: ignore[reportUnsupportedDunderAll]
+
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -123,10 +123,12 @@ class _Handover:
 
     async def next_item(self, task: asyncio.Task[BaseException | None]) -> bool:
         """Let the producer go on; return whether it handed over an item before its task ended."""
+        if self._full:  # a task that began eagerly handed the first item over before it was asked for
+            return True
         self._wake = asyncio.get_running_loop().create_future()
         if self._resume is not None and not self._resume.done():
             self._resume.set_result(True)
-        if not self._full and not task.done():
+        if not task.done():
             await self._wake
         self._wake = None
         return self._full

@@ -232,7 +232,7 @@ def guarded_step(attempts: Sequence[Attempt[Run]]) -> Step:
     only_fallback = attempts[1].direct if len(attempts) == 2 else None
 
     async def step(message: Any, resolver: Any) -> Any:
-        ran: list[Any] = []
+        ran: list[Any] = [] if records_events else _NOBODY
         try:
             if direct is not None:
                 return await direct().handle(message)
@@ -268,6 +268,10 @@ def guarded_step(attempts: Sequence[Attempt[Run]]) -> Step:
             del failure  # its traceback holds this frame
 
     return step
+
+
+# A handler that records no events is not noted in the list of those that ran.
+_NOBODY: list[Any] = []
 
 
 def _direct_step(create: Callable[[], Any]) -> Step:

@@ -76,12 +76,14 @@ class Startup:
 
     def _run(self) -> concurrent.futures.Future[None]:
         with self._lock:
-            if self._running is None:
-                self._running = running = concurrent.futures.Future[None]()
-                # From here on, cancelling a waiter does not cancel the future.
-                running.set_running_or_notify_cancel()
-                self._task = asyncio.get_running_loop().create_task(self._drive(running))
-            return self._running
+            if self._running is not None:
+                return self._running
+            self._running = running = concurrent.futures.Future[None]()
+            # From here on, cancelling a waiter does not cancel the future.
+            running.set_running_or_notify_cancel()
+        # Not under the lock: the task may begin eagerly, and end.
+        self._task = asyncio.get_running_loop().create_task(self._drive(running))
+        return running
 
     async def _drive(self, running: concurrent.futures.Future[None]) -> None:
         _starting.set(self)
@@ -92,10 +94,16 @@ class Startup:
                 self._pending.popleft()
         except Exception as error:
             failure = error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            failure = RuntimeError(f"the on_startup callable {self._pending[0]!r} was cancelled")
+            failure.__cause__ = error
         finally:
             # Also when the event loop goes away: then the waiters of other loops try again.
             with self._lock:
-                self._running = self._task = None
+                self._running = None
             if failure is None:
                 running.set_result(None)
             else:

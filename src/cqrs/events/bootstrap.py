@@ -12,7 +12,7 @@ from cqrs.dispatcher.startup import Startup
 from cqrs.events.event_emitter import EventEmitter
 from cqrs.events.event_processor import EventErrors
 from cqrs.events.map import EventMap
-from cqrs.mediator import EventMediator
+from cqrs.mediator.event import EventMediator
 from cqrs.message_brokers.devnull import DevnullMessageBroker
 from cqrs.message_brokers.protocol import MessageBroker
 from cqrs.middlewares.base import MiddlewareFunction

@@ -150,7 +150,9 @@ class _Workers:
             del error  # its traceback holds this frame
 
     def _add(self, work: int) -> None:
-        for _ in range(min(self._limit - self._number, work)):
+        # A task that begins eagerly may add workers itself before this loop goes on.
+        while work > 0 and self._number < self._limit:
+            work -= 1
             self._number += 1
             self._starting += 1
             self._group.create_task(self._work())

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from cqrs.mediator.event import EventMediator
-from cqrs.mediator.request import RequestMediator
-from cqrs.mediator.streaming import StreamingRequestMediator
+from typing import TYPE_CHECKING
 
-__all__ = ["EventMediator", "RequestMediator", "StreamingRequestMediator"]
+from cqrs._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from cqrs.mediator.event import EventMediator as EventMediator
+    from cqrs.mediator.request import RequestMediator as RequestMediator
+    from cqrs.mediator.streaming import StreamingRequestMediator as StreamingRequestMediator
+
+_EXPORTS = {
+    "EventMediator": "cqrs.mediator.event",
+    "RequestMediator": "cqrs.mediator.request",
+    "StreamingRequestMediator": "cqrs.mediator.streaming",
+}
+
+__all__ = [*_EXPORTS]  # pyright: ignore[reportUnsupportedDunderAll]
+
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

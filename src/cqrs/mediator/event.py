@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cqrs.container.protocol import Resolver
+from cqrs.dispatcher.answers import announce
 from cqrs.dispatcher.binding_map import BindingMap
 from cqrs.dispatcher.event import EventDispatcher
 from cqrs.dispatcher.scope import DispatchScope
@@ -69,3 +70,4 @@ class EventMediator:
             result = await self._dispatcher.dispatch_in(event, scope)
             if result.events:
                 await self._processor.process(result.events, scope)
+        announce(result.fallbacks[-1] if result.fallbacks else None)

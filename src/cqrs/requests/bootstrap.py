@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cqrs.container.protocol import Resolver
 from cqrs.container.wrap import as_container
@@ -12,12 +12,15 @@ from cqrs.dispatcher.startup import Startup
 from cqrs.events.event_emitter import EventEmitter
 from cqrs.events.event_processor import EventErrors
 from cqrs.events.map import EventMap
-from cqrs.mediator import RequestMediator, StreamingRequestMediator
+from cqrs.mediator.request import RequestMediator
 from cqrs.message_brokers.devnull import DevnullMessageBroker
 from cqrs.message_brokers.protocol import MessageBroker
 from cqrs.middlewares.base import MiddlewareFunction
 from cqrs.middlewares.logging import chain_with_logging
 from cqrs.requests.map import RequestMap
+
+if TYPE_CHECKING:
+    from cqrs.mediator.streaming import StreamingRequestMediator
 
 RequestMapper: TypeAlias = Callable[[RequestMap], Any]
 """Binds requests: ``def commands_mapper(mapper): mapper.bind(...)``."""
@@ -88,6 +91,8 @@ def setup_streaming_mediator(
     startup: Startup | None = None,
 ) -> StreamingRequestMediator:
     """Return a mediator for the streams that the mappers bind; see ``bootstrap`` for the arguments."""
+    from cqrs.mediator.streaming import StreamingRequestMediator  # only those who stream load it
+
     return StreamingRequestMediator(
         _request_map(commands_mapper, queries_mapper),
         container,

@@ -180,3 +180,14 @@ def test_threads_with_a_loop_each_share_one_run() -> None:
     assert failures == []
     assert runs == 1
     assert startup.is_done
+
+
+async def test_a_callable_that_is_cancelled_of_its_own_accord_is_a_failure() -> None:
+    async def start() -> None:
+        raise asyncio.CancelledError
+
+    startup = Startup([start])
+    async with asyncio.timeout(30):
+        with pytest.raises(RuntimeError, match="was cancelled"):
+            await startup.ensure()
+    assert not startup.is_done
