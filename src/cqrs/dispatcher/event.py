@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from cqrs.container.protocol import Resolver
-from cqrs.dispatcher.answers import announce, announced
+from cqrs.dispatcher.answers import announce
 from cqrs.dispatcher.binding_map import BindingMap
 from cqrs.dispatcher.collecting import check_chain, through_middlewares
 from cqrs.dispatcher.declarations import type_name
@@ -79,6 +79,10 @@ class EventPlan:
 
         An error ends it, or, with ``failures``, is kept there while the handlers after it run.
         """
+        if self.direct is not None and failures is None:
+            for direct in self.direct:
+                await direct().handle(event)
+            return
         for create, step, handler_type in self._reactions:
             try:
                 if create is not None:
@@ -163,13 +167,24 @@ class EventDispatcher:
             ResolutionError: the container cannot build a handler.
             Exception: what a handler raised and no fallback took; the handlers after it do not run.
         """
+        plan = self.plan_of(event)
+        if plan is None:
+            return EventDispatchResult()
+        announce(None)
         async with DispatchScope(self._container) as scope:
-            return await self.dispatch_in(event, scope)
+            outcome = await self.step(event, scope)
+        if type(outcome) is not Outcome:
+            return EventDispatchResult(handled=plan.bound)
+        announce(outcome.fallbacks[-1] if outcome.fallbacks else None)
+        return EventDispatchResult(outcome.events, outcome.fallbacks, plan.bound)
 
-    async def dispatch_in(self, event: Any, scope: DispatchScope) -> EventDispatchResult:
-        """Do what ``dispatch`` does in an open scope."""
-        if announced() is not None:
-            announce(None)
+    def plan_of(self, event: Any) -> EventPlan | None:
+        """Return the handlers of ``event``; ``None``, and a warning in the log, when there are none.
+
+        Raises:
+            HandlerTypeError: ``event`` is a class, or ``None``.
+            ResolutionError: the container cannot build a handler.
+        """
         plan = self._plans.of(event.__class__)
         if plan is None:
             check_event(event)
@@ -178,13 +193,7 @@ class EventDispatcher:
                 type_name(type(event)),
                 extra={"event_type": type_name(type(event))},
             )
-            return EventDispatchResult()
-        result = await self._step(event, scope)
-        if type(result) is not Outcome:
-            return EventDispatchResult(handled=plan.bound)
-        if result.fallbacks:
-            announce(result.fallbacks[-1])
-        return EventDispatchResult(result.events, result.fallbacks, plan.bound)
+        return plan
 
     async def _handle(self, event: Any, scope: Any) -> Any:
         plan = self._plans.of(event.__class__)
@@ -198,4 +207,5 @@ class EventDispatcher:
         step: Step = self._handle
         if self._chain is not None and self._chain.middlewares:
             step = through_middlewares(self._chain, step)
-        self._step = step
+        self.step = step
+        """Handles an event within the middlewares."""

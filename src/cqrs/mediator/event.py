@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cqrs.container.protocol import Resolver
-from cqrs.dispatcher.answers import announce
+from cqrs.dispatcher.answers import announce, announced
 from cqrs.dispatcher.binding_map import BindingMap
 from cqrs.dispatcher.event import EventDispatcher
+from cqrs.dispatcher.models import FallbackAnswer, Outcome
 from cqrs.dispatcher.scope import DispatchScope
 from cqrs.dispatcher.startup import Startup
 from cqrs.events.event_emitter import EventEmitter
@@ -51,6 +52,7 @@ class EventMediator:
             container, event_emitter, event_map, 1, False, event_errors, max_event_depth
         )
         self._startup = startup
+        self._is_plain = type(self._dispatcher).dispatch is EventDispatcher.dispatch
 
     async def send(self, event: Any) -> None:
         """Handle ``event``, then its follow-ups; an event that nothing is bound to is logged as a warning.
@@ -61,13 +63,28 @@ class EventMediator:
         """
         if self._startup is not None and not self._startup.is_done:
             await self._startup.ensure()
-        if type(self._dispatcher).dispatch is not EventDispatcher.dispatch:
+        if announced() is not None:
+            announce(None)
+        if not self._is_plain:
             # A dispatcher with a way of its own.
             result = await self._dispatcher.dispatch(event)
             await self._processor.emit_events(result.events)
             return
-        async with DispatchScope(self._container) as scope:
-            result = await self._dispatcher.dispatch_in(event, scope)
-            if result.events:
-                await self._processor.process(result.events, scope)
-        announce(result.fallbacks[-1] if result.fallbacks else None)
+        plan = self._dispatcher.plan_of(event)
+        if plan is None:
+            return
+        if plan.needs_scope:
+            async with DispatchScope(self._container) as scope:
+                fallbacks = await self._handle(event, scope)
+        else:
+            fallbacks = await self._handle(event, None)
+        if fallbacks or announced() is not None:
+            announce(fallbacks[-1] if fallbacks else None)
+
+    async def _handle(self, event: Any, scope: DispatchScope | None) -> tuple[FallbackAnswer, ...]:
+        outcome = await self._dispatcher.step(event, scope)
+        if type(outcome) is not Outcome:
+            return ()
+        if outcome.events:
+            await self._processor.process(outcome.events, scope)
+        return outcome.fallbacks
