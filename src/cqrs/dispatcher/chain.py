@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from cqrs.container.protocol import Resolver
+from cqrs.dispatcher.attempts import Attempt, Run, compile_attempts, is_misconfigured
 from cqrs.dispatcher.fallback_pair import FallbackPair
-from cqrs.dispatcher.guarded import Attempt, Run, Step, compile_attempts, guarded_step, is_misconfigured
+from cqrs.dispatcher.guarded import Step, guarded_step
 from cqrs.dispatcher.models import FallbackAnswer, Outcome
 
 

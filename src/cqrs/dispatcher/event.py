@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from cqrs.container.protocol import Resolver
 from cqrs.dispatcher.answers import announce
+from cqrs.dispatcher.attempts import compile_attempts
 from cqrs.dispatcher.binding_map import BindingMap
 from cqrs.dispatcher.collecting import check_chain, through_middlewares
 from cqrs.dispatcher.declarations import type_name
 from cqrs.dispatcher.fallback_pair import FallbackPair
-from cqrs.dispatcher.guarded import Step, compile_attempts, guarded_step
+from cqrs.dispatcher.guarded import Step, guarded_step
 from cqrs.dispatcher.models import EventDispatchResult, FallbackAnswer, Outcome
 from cqrs.dispatcher.request import check_map
 from cqrs.dispatcher.scope import DispatchScope, check_container

@@ -7,12 +7,13 @@ from typing import Any, TypeAlias, cast
 
 from cqrs.container.protocol import Resolver
 from cqrs.dispatcher.answers import announce
+from cqrs.dispatcher.attempts import compile_attempts
 from cqrs.dispatcher.binding_map import BindingMap
 from cqrs.dispatcher.chain import chain_step
 from cqrs.dispatcher.collecting import check_chain, through_middlewares
 from cqrs.dispatcher.declarations import type_name
 from cqrs.dispatcher.fallback_pair import FallbackPair
-from cqrs.dispatcher.guarded import Step, compile_attempts, guarded_step
+from cqrs.dispatcher.guarded import Step, guarded_step
 from cqrs.dispatcher.handlers import HandlesStreams
 from cqrs.dispatcher.models import Outcome, RequestDispatchResult
 from cqrs.dispatcher.plans import Plans
