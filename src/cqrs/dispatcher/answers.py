@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextvars
 import logging
+from typing import cast
 
+from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.dispatcher.models import FallbackAnswer, FallbackReason, make_tuple
 
 _logger = logging.getLogger(__name__)
@@ -38,15 +40,23 @@ def describe(
     is_news: bool,
 ) -> FallbackAnswer:
     """Return the answer of ``handler`` as data, and log it: a warning if it is news, else for debugging."""
-    try:
-        text = str(error)
-    except Exception as unprintable:
-        text = f"<text of the error cannot be had: {type(unprintable).__name__}>"
-    fields = (type(message), primary, handler, position, reason, type(error), text)
+    kind = type(error)
+    text, rejection = "", None
+    if kind is CircuitOpenError:
+        rejection = cast("CircuitOpenError", error)
+    else:
+        try:
+            text = str(error)
+        except Exception as unprintable:
+            text = f"<text of the error cannot be had: {type(unprintable).__name__}>"
+    fields = (type(message), primary, handler, position, reason, kind, text, rejection)
     answer = make_tuple(FallbackAnswer, fields)
     level = logging.WARNING if is_news else logging.DEBUG
     if _logger.isEnabledFor(level):
         _log(level, answer, error)
+    if rejection is not None:
+        # Made for this request alone, and rendered only for those who ask.
+        rejection.__traceback__ = rejection.__context__ = None
     return answer
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
+from cqrs.circuit_breaker.errors import CircuitOpenError
+
 TupleT = TypeVar("TupleT", bound=tuple[Any, ...])
 
 FallbackReason = Literal["circuit_open", "error"]
@@ -14,7 +16,7 @@ FallbackReason = Literal["circuit_open", "error"]
 class FallbackAnswer(NamedTuple):
     """Tells that a fallback answered for a primary handler.
 
-    It keeps the text of the error rather than the error, whose traceback would keep the frames alive.
+    It keeps the text of the error rather than the error, whose traceback would keep frames alive.
 
     Attributes:
         message_type: type of the request or event.
@@ -23,7 +25,8 @@ class FallbackAnswer(NamedTuple):
         position: place of ``handler`` in the chain of fallbacks; 1 is the first fallback.
         reason: ``"circuit_open"`` or ``"error"``.
         error_type: class of the primary's error (or of the breaker's rejection).
-        error: text of that error.
+        text: text of that error; empty when ``rejection`` has it.
+        rejection: the native breaker's rejection, without its traceback; tells ``retry_after``, for example.
     """
 
     message_type: type[Any]
@@ -32,7 +35,13 @@ class FallbackAnswer(NamedTuple):
     position: int
     reason: FallbackReason
     error_type: type[Exception]
-    error: str
+    text: str
+    rejection: CircuitOpenError | None
+
+    @property
+    def error(self) -> str:
+        """Text of the primary's error, or of the rejection."""
+        return self.text if self.rejection is None else str(self.rejection)
 
 
 class Outcome(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import cqrs
+from cqrs.circuit_breaker import CircuitBreakerPolicy, CircuitBreakers, CircuitOpenError
 from cqrs.container import BuiltinContainer
 from cqrs.dispatcher import current_fallback
 from cqrs.mediator import RequestMediator, StreamingRequestMediator
@@ -142,6 +143,20 @@ async def test_an_open_circuit_is_another_reason_than_an_error() -> None:
         assert answer is not None
         reasons.append(answer.reason)
     assert reasons == ["error", "circuit_open"]
+
+
+async def test_a_native_rejection_is_kept_without_its_frames() -> None:
+    breakers = CircuitBreakers(CircuitBreakerPolicy.consecutive(threshold=1))
+    requests = mediator(breaker=breakers)
+    for _ in range(2):
+        await requests.send(Ask(fails=True))
+    answer = current_fallback()
+    assert answer is not None
+    assert answer.rejection is not None
+    assert answer.rejection.retry_after is not None
+    assert answer.rejection.__traceback__ is None
+    assert "is open" in answer.error
+    assert answer.error_type is CircuitOpenError
 
 
 async def test_one_warning_tells_who_answered_and_why(caplog: pytest.LogCaptureFixture) -> None:
