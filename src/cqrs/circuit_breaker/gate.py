@@ -73,7 +73,8 @@ class Gate:
             shut = machine.phase
             if LOCK_FREE and type(shut) is Shut:
                 now = self.clock()
-                if now < shut.until:
+                ends = machine.mode_until  # an override may expire before the wait is over
+                if now < shut.until and (ends is None or now < ends):
                     machine.totals.rejected += 1
                     error = shut.rejection(now)
                     if self.listened():

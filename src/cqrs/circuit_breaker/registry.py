@@ -41,7 +41,7 @@ class _ChildGate(Gate):
         shut = self.parent.machine.phase
         if isinstance(shut, Shut):
             now = self.clock()
-            if now < shut.until:
+            if self.parent.machine.effective(now)[0] is shut.state:
                 self.machine.own_totals().rejected += 1
                 raise shut.rejection(now, "parent")
         return super().enter()
@@ -199,6 +199,7 @@ class CircuitBreakers:
             known = self._entries.get(name)
             if known is not None:
                 return known
+            circuit_name(name)  # refuses an empty one
             gate = self._dropped.pop(name, None) or self._new_gate(name, parent)
             self._look_on()
             if len(self._entries) >= self._max_circuits:
