@@ -21,8 +21,8 @@ from harness.environments import ENVIRONMENTS, HOLDFAST, PROJECT, InstallError, 
 from harness.worker import serve
 
 PAGE = PROJECT / "docs" / "benchmarks.md"
-ROUNDS, SECONDS = 25, 0.02
-QUICK_ROUNDS, QUICK_SECONDS = 5, 0.005
+ROUNDS, SECONDS, PATIENCE = 25, 0.02, 8.0
+QUICK_ROUNDS, QUICK_SECONDS, QUICK_PATIENCE = 5, 0.005, 0.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,15 +41,20 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     selected = [c for c in ALL.values() if not options.case or any(key in c.key for key in options.case)]
     pythons = interpreters({s.environment for c in selected for s in c.subjects}, options)
-    rounds, seconds = (QUICK_ROUNDS, QUICK_SECONDS) if options.quick else (ROUNDS, SECONDS)
+    rounds, seconds, patience = ROUNDS, SECONDS, PATIENCE
+    if options.quick:
+        rounds, seconds, patience = QUICK_ROUNDS, QUICK_SECONDS, QUICK_PATIENCE
     seconds = options.seconds or seconds
+    patience = patience if options.patience is None else options.patience
     began, load = time.monotonic(), machine.load()
     measured: list[Samples] = []
     with Coordinator(pythons) as coordinator:
         for case in selected:
             wanted = options.rounds or min(rounds, case.rounds or rounds)
             start = time.monotonic()
-            samples = coordinator.measure(case, rounds=wanted, seconds=seconds, progress=progress)
+            samples = coordinator.measure(
+                case, rounds=wanted, seconds=seconds, patience=patience, progress=progress
+            )
             progress("")
             print(f"{report.plain(samples)}\n  ({time.monotonic() - start:.0f} s)\n", flush=True)
             measured.append(samples)
@@ -71,6 +76,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="name the cases and stop")
     parser.add_argument("--rounds", type=int, help="rounds for every case, instead of each case's own number")
     parser.add_argument("--seconds", type=float, help="length of a sample; full runs take 0.02")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        help="seconds that a case may wait for the machine's full speed; full runs: 8",
+    )
     parser.add_argument("--no-peers", action="store_true", help="measure Holdfast alone")
     parser.add_argument(
         "--here", action="store_true", help="use this interpreter for Holdfast, install nothing"

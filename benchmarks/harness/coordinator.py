@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,7 @@ class Coordinator:
     def __init__(self, pythons: dict[str, Path]) -> None:
         self._pythons = pythons
         self._workers: dict[str, WorkerProcess] = {}
+        self._quickest = float("inf")
 
     def __enter__(self) -> Self:
         return self
@@ -87,8 +89,13 @@ class Coordinator:
         for worker in self._workers.values():
             worker.close()
 
-    def measure(self, case: Case, *, rounds: int, seconds: float, progress: Callable[[str], None]) -> Samples:
-        """Take ``rounds`` samples of every subject of the case."""
+    def measure(
+        self, case: Case, *, rounds: int, seconds: float, patience: float, progress: Callable[[str], None]
+    ) -> Samples:
+        """Take ``rounds`` samples of every subject of the case.
+
+        A round waits until the machine runs at its full speed; all rounds together wait ``patience`` seconds.
+        """
         samples = Samples(case)
         workers = [self._worker(name) for name in self._environments(case)]
         for worker in workers:
@@ -96,10 +103,22 @@ class Coordinator:
             samples.missing.update(answer["missing"])
         for number in range(rounds):
             progress(f"{case.key}: round {number + 1} of {rounds}")
+            patience -= self._await_full_speed(workers[0], patience)
             samples.rounds.append({w.environment: w.ask("round")["values"] for w in workers})
         for worker in workers:
             samples.wrong.update(worker.ask("finish")["wrong"])
         return samples
+
+    def _await_full_speed(self, worker: WorkerProcess, patience: float) -> float:
+        """Wait while a spin takes over a tenth longer than the quickest of this run; return for how long."""
+        began = time.monotonic()
+        while True:
+            spin: float = worker.ask("speed")["seconds"]
+            self._quickest = min(self._quickest, spin)
+            waited = time.monotonic() - began
+            if spin <= self._quickest * 1.1 or waited >= patience:
+                return waited
+            time.sleep(0.05)
 
     def _environments(self, case: Case) -> Iterable[str]:
         return [name for name in dict.fromkeys(s.environment for s in case.subjects) if name in self._pythons]

@@ -77,13 +77,19 @@ class Worker:
             if label in self._wrong or self._taken[label] == prepared.samples:
                 continue
             self._taken[label] += 1
+            # What a library leaks is frozen as well, or it would slow down everybody's collections.
             gc.collect()
+            gc.freeze()
             self._set_log_levels(prepared)
             try:
                 values[label] = self._value(label, prepared)
             except Exception as error:
                 self._wrong[label] = _short(error)
         return {"values": values}
+
+    def speed(self) -> Message:
+        """CPU seconds of a fixed spin: how fast the machine runs at this moment."""
+        return {"seconds": min(_spin() for _ in range(5))}
 
     def finish(self) -> Message:
         """Verify that every subject did its work, and let go of it."""
@@ -149,6 +155,13 @@ class Worker:
             os.sched_setaffinity(0, {self._core} if pinned else self._cores)
 
 
+def _spin() -> float:
+    began = time.process_time()
+    for _ in range(20_000):
+        pass
+    return time.process_time() - began
+
+
 def _short(error: BaseException) -> str:
     return "".join(traceback.format_exception_only(error)).strip()
 
@@ -160,6 +173,7 @@ def serve(environment: str, cases: dict[str, Case], replies: TextIO) -> None:
     commands: dict[str, Callable[..., Message]] = {
         "prepare": worker.prepare,
         "round": worker.round,
+        "speed": worker.speed,
         "finish": worker.finish,
     }
     logging.basicConfig(stream=open(os.devnull, "w", encoding="utf-8"), level=logging.WARNING)  # noqa: SIM115
