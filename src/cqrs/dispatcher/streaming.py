@@ -18,7 +18,7 @@ from cqrs.dispatcher.recorded import clear_events, discard_events, take_events
 from cqrs.dispatcher.request import Deliver, bound_to, check_map, refuse_kind
 from cqrs.dispatcher.scope import DispatchScope, check_container
 from cqrs.exceptions import RequestHandlerTypeError
-from cqrs.middlewares.base import MiddlewareChain, StreamHandle
+from cqrs.middlewares.base import MiddlewareChain, StreamHandle, optional_method
 
 OpenStream: TypeAlias = Callable[[Any], AsyncIterator[Any]]
 """``open_stream(request)``: the items, each after its events were delivered."""
@@ -198,13 +198,7 @@ def _through_middlewares(chain: MiddlewareChain, step: StreamStep) -> StreamStep
 
 
 def _around(middleware: Any, handle: StreamHandle) -> StreamHandle:
-    # Looked up on the class: an object that makes up attributes when asked has no ``stream``.
-    streams = callable(getattr(middleware.__class__, "stream", None))
-
-    def call(request: Any) -> AsyncIterator[Any]:
-        if streams:
-            items: AsyncIterator[Any] = middleware.stream(request, handle)
-            return items
-        return driven(lambda pump: middleware(request, pump), handle)
-
-    return call
+    stream = optional_method(middleware, "stream")
+    if stream is not None:
+        return lambda request: stream(request, handle)
+    return lambda request: driven(lambda pump: middleware(request, pump), handle)

@@ -87,10 +87,11 @@ class MiddlewareChain:
 
     def idleness(self) -> Callable[[], bool] | None:
         """Return what tells whether no middleware has anything to do now; ``None`` if that cannot be told."""
-        methods: list[Any] = [getattr(middleware, "is_idle", None) for middleware in self._middlewares]
-        if not all(callable(getattr(type(middleware), "is_idle", None)) for middleware in self._middlewares):
+        methods = [optional_method(middleware, "is_idle") for middleware in self._middlewares]
+        known = [method for method in methods if method is not None]
+        if len(known) < len(methods):
             return None
-        return methods[0] if len(methods) == 1 else lambda: all(is_idle() for is_idle in methods)
+        return known[0] if len(known) == 1 else lambda: all(is_idle() for is_idle in known)
 
     def __iter__(self) -> Iterator[MiddlewareFunction]:
         return iter(self._middlewares)
@@ -103,6 +104,22 @@ class MiddlewareChain:
         self._middlewares = middlewares
         for watcher in self._watchers:
             watcher()
+
+
+def optional_method(middleware: Any, name: str) -> Callable[..., Any] | None:
+    """Return a method that speaks for the ``__call__`` of a middleware, if its class has one.
+
+    A class that overrides ``__call__`` alone does not mean what an inherited ``is_idle`` or ``stream`` says.
+    """
+    # Looked up on the class: an object that makes up attributes when asked has no such method.
+    classes: tuple[type[Any], ...] = type(middleware).__mro__
+    for base in classes:
+        if callable(vars(base).get(name)):
+            method: Callable[..., Any] = getattr(middleware, name)
+            return method
+        if "__call__" in vars(base):
+            break
+    return None
 
 
 def _around(middleware: MiddlewareFunction, handle: Handle) -> Handle:

@@ -259,6 +259,17 @@ async def test_idle_ones_are_left_out_and_called_when_they_are_not() -> None:
     assert log[2:] == ["one in", "two in", "fallback", "two out answer", "one out answer", "event"]
 
 
+async def test_a_subclass_that_overrides_the_call_alone_is_not_left_out() -> None:
+    class Counting(LoggingMiddleware):
+        async def __call__(self, request: Any, handle: Any) -> Any:
+            log.append("counted")
+            return await super().__call__(request, handle)
+
+    await mediator(Answers, Counting()).send(Ask())
+    assert [item async for item in streams(Items, Counting()).stream(Ask())] == [1, 2]
+    assert log == ["counted", "fallback", "event", "counted", "closed"]
+
+
 def streams(binding: Any, *middlewares: Any) -> StreamingRequestMediator:
     return StreamingRequestMediator(
         cqrs.RequestMap({Ask: binding}), BuiltinContainer(), middleware_chain=MiddlewareChain(middlewares)
