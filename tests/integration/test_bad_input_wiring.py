@@ -680,3 +680,46 @@ async def test_a_cycle_of_events_is_named_and_hides_no_other_error(
         await asyncio.wait_for(requests.send(Ask()), 10)
 
     assert ("handler of an event" in caplog.text) is (event_errors != "raise")
+
+
+class Stubborn(cqrs.EventHandler[Happened]):
+    """Fails for the first event, and does not let itself be cancelled for the others."""
+
+    begun: list[int] = []
+    failing = True
+
+    async def handle(self, event: Happened) -> None:
+        self.begun.append(event.number)
+        if event.number > 1:
+            return
+        try:
+            await asyncio.sleep(0)
+            if event.number == 0 and self.failing:
+                raise ValueError("first")
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+
+
+@pytest.mark.parametrize("failing", [True, False])
+async def test_a_handler_that_swallows_its_cancellation_does_not_keep_a_dead_run_going(
+    failing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stubborn, "begun", [])
+    monkeypatch.setattr(Stubborn, "failing", failing)
+    requests = mediator(
+        recording([Happened(number=number) for number in range(6)]),
+        domain_events_mapper=lambda mapper: mapper.bind(Happened, Stubborn),
+        max_concurrent_event_handlers=2,
+        concurrent_event_handle_enable=True,
+    )
+
+    sending = asyncio.create_task(requests.send(Ask()))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    if not failing:
+        sending.cancel()
+
+    with pytest.raises(ValueError if failing else asyncio.CancelledError):
+        await asyncio.wait_for(sending, 10)
+    assert Stubborn.begun == [0, 1]

@@ -159,14 +159,16 @@ class _Workers:
 
     async def _work(self) -> None:
         run = self._run
+        task = asyncio.current_task()
         self._starting -= 1
         try:
             while run.waiting:
                 await run.handle_next()
+                if task is not None and task.cancelling():
+                    return  # a handler kept its cancellation to itself: the run is over all the same
                 # This worker takes the next event itself, those that are starting will take one each.
                 self._add(run.waiting - self._starting - 1)
         except asyncio.CancelledError as cancelled:
-            task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             self._error = self._error or cancelled
