@@ -75,13 +75,14 @@ class CircuitOpenError(CqrsError):
         return cast("tuple[str, str, str, float | None, str | None, str, int]", self.args)
 
     def __str__(self) -> str:
-        text = f"circuit {self.name!r} is {self.state.replace('_', ' ')}"
-        if self.reason:
-            text += f" ({self.reason})"
-        if self.last_failure:
-            text += f"; last failure: {self.last_failure}"
-        if self.retry_after is not None:
-            text += f"; retry after {self.retry_after:.3g} s"
+        name, state, reason, retry_after, last_failure, _, _ = self._fields
+        text = f"circuit {name!r} is {state.replace('_', ' ')}"
+        if reason:
+            text += f" ({reason})"
+        if last_failure:
+            text += f"; last failure: {last_failure}"
+        if retry_after is not None:
+            text += f"; retry after {retry_after:.3g} s"
         return text
 
 

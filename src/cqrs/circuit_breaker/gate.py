@@ -269,7 +269,10 @@ class Gate:
 
     def listened(self) -> bool:
         """Whether anybody would be told an event."""
-        return bool(self.hubs) and any([hub.subscriptions for hub in self.hubs])  # noqa: C419  (quicker)
+        for hub in self.hubs:  # noqa: SIM110  (asked for every rejection, and quicker than any())
+            if hub.subscriptions:
+                return True
+        return False
 
     def publish(self, event: CircuitEvent) -> None:
         """Tell the listeners."""

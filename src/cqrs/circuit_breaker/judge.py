@@ -19,7 +19,7 @@ from cqrs.circuit_breaker.verdict import (
     Trip,
     Verdict,
 )
-from cqrs.exceptions import PolicyError
+from cqrs.exceptions import ConfigurationError, CqrsError, PolicyError
 
 logger = logging.getLogger(__name__)
 
@@ -102,8 +102,7 @@ class Judge:
         if not isinstance(error, Exception):
             return CANCELLED
         if self._plain:
-            # The rejection of a breaker further in: the dependency behind this one was not reached.
-            return INCONCLUSIVE if isinstance(error, CircuitOpenError) else FAILURE
+            return _neutral(error) if isinstance(error, (CircuitOpenError, ConfigurationError)) else FAILURE
         try:
             if self._classify is not None:
                 verdict = self._classified(Outcome(None, error, duration))
@@ -111,8 +110,8 @@ class Judge:
                     return verdict
             if self._ignore is not None and all(self._ignore(leaf) for leaf in _parts(error)):
                 return IGNORED
-            if isinstance(error, CircuitOpenError):
-                return INCONCLUSIVE
+            if isinstance(error, (CircuitOpenError, ConfigurationError)):
+                return _neutral(error)
             if self._record is None or any(self._record(leaf) for leaf in _parts(error)):
                 return FAILURE
         except Exception as rule_error:
@@ -135,6 +134,15 @@ class Judge:
                 exc_info=error,
             )
         return self._on_error
+
+
+def _neutral(error: CqrsError) -> Verdict:
+    """Judge our own errors: they say nothing about the dependency.
+
+    The rejection of a breaker further in: the dependency behind this one was not reached. A wrong
+    declaration: a mistake of the program.
+    """
+    return INCONCLUSIVE if isinstance(error, CircuitOpenError) else IGNORED
 
 
 def _matcher(field: str, given: object) -> Callable[[Exception], bool] | None:

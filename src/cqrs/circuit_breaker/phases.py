@@ -29,7 +29,6 @@ class Lane:
 
     __slots__ = (
         "admitted",
-        "carried",
         "consecutive",
         "credit",
         "era",
@@ -65,7 +64,6 @@ class Lane:
         self.records = records
         self.admitted = 0
         self.successes = successes
-        self.carried = successes  # of them, counted by the lane before
         self.consecutive = 0
         self.overdue = 0
         self.would_open = False

@@ -200,18 +200,19 @@ class CircuitBreakers:
             if known is not None:
                 return known
             circuit_name(name)  # refuses an empty one
-            gate = self._dropped.pop(name, None) or self._new_gate(name, parent)
+            now = self._clock()
+            gate = self._dropped.pop(name, None) or self._new_gate(name, parent, now)
             self._look_on()
             if len(self._entries) >= self._max_circuits:
                 self._make_room()
             gate.seen_activity = _activity(gate.machine)
-            gate.used_after = gate.used_before = gate.looked_at = self._clock()
+            gate.used_after = gate.used_before = gate.looked_at = now
             breaker = self._entries[name] = CircuitBreaker.around(gate)
             return breaker
 
-    def _new_gate(self, name: str, parent: str | None) -> Gate:
+    def _new_gate(self, name: str, parent: str | None, now: float) -> Gate:
         own = self._policies.get(name) or self._policies.get(parent or "") or self._policy
-        machine = Machine(name, own, self._clock(), self._random)
+        machine = Machine(name, own, now, self._random)
         if parent is None:
             return Gate(machine, self._clock, self._hubs)
         child = _ChildGate(machine, self._clock, self._hubs)

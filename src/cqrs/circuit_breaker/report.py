@@ -100,7 +100,7 @@ def snapshot(machine: Machine, now: float) -> Snapshot:
     slow_rate: float | None = None
     if isinstance(phase, Lane):
         admitted += phase.admitted
-        succeeded += phase.successes - phase.carried
+        succeeded += phase.successes
         counts, overdue, consecutive = _counts(phase, now), _overdue(phase, now), phase.consecutive
         minimum = conditions.minimum_calls(policy, phase, now)
         if counts.calls >= minimum:

@@ -49,7 +49,7 @@ class Totals:
     def absorb(self, lane: Lane) -> None:
         """Take over the counts of a lane that ends."""
         self.admitted += lane.admitted
-        self.succeeded += lane.successes - lane.carried
+        self.succeeded += lane.successes
 
 
 class _Nothing(Totals):

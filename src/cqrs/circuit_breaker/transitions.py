@@ -91,6 +91,7 @@ class Transitions:
         lane.consecutive = ramping.consecutive
         self.streak = max(0, self.streak - 1)
         self._become(lane, now, "all traffic has returned")
+        self.own_totals().succeeded -= ramping.successes  # the new lane goes on counting from there
         return lane
 
     def _decide_without_probes(self, now: float) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from cqrs.circuit_breaker import CircuitOpenError, Outcome, State, Trip, Verdict
+from cqrs.circuit_breaker import CircuitBreakerPolicy, CircuitOpenError, Outcome, State, Trip, Verdict
+from cqrs.exceptions import ResolutionError
 from cqrs.testing import FakeClock
 
 from .support import Boom, Missing, boom, breaker, count_policy, do_nothing, trip
@@ -333,3 +334,19 @@ def test_l12_an_exception_that_cannot_be_rendered_is_summarised_all_the_same() -
         circuit.call(raiser(error))
     assert caught.value is error
     assert circuit.state is State.OPEN
+
+
+@pytest.mark.parametrize("record", [None, (Exception,)])
+def test_l12_a_wrong_declaration_says_nothing_about_the_dependency(
+    record: tuple[type[Exception], ...] | None,
+) -> None:
+    circuit = breaker(CircuitBreakerPolicy.consecutive(threshold=1, record=record))
+
+    @circuit
+    def unresolvable() -> None:
+        raise ResolutionError("nobody told me how to build a Repository")
+
+    with pytest.raises(ResolutionError):
+        unresolvable()
+    assert circuit.state is State.CLOSED
+    assert circuit.snapshot().ignored == 1
