@@ -227,12 +227,12 @@ class Model:
 
     def admit_probe(self) -> bool:
         policy = self.policy
-        for call in self.live:  # L7
-            if self.now - call.started >= policy.max_probe_duration:
-                call.lost = True
-                self.lost_in_a_row += 1
-                self.counters.lost += 1
-        if self.lost_in_a_row >= policy.permitted_calls_in_half_open:
+        lost = [call for call in self.live if self.now - call.started >= policy.max_probe_duration]
+        for call in lost:  # L7
+            call.lost = True
+            self.lost_in_a_row += 1
+            self.counters.lost += 1
+        if lost and self.lost_in_a_row >= policy.permitted_calls_in_half_open:
             self.open()
             return False
         live = len(self.live)  # L5

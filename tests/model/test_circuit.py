@@ -39,7 +39,7 @@ from cqrs.testing import FakeClock
 from .reference import Call, Model, same_kind
 
 TICK = 0.125
-ticks = st.integers(1, 40).map(lambda count: count * TICK)
+ticks = st.one_of(st.integers(1, 8), st.integers(1, 80), st.just(8 * 3600)).map(lambda count: count * TICK)
 verdicts = st.sampled_from(
     [Verdict.SUCCESS, Verdict.FAILURE] * 4
     + [Verdict.IGNORED, Verdict.CANCELLED, Verdict.INCONCLUSIVE]
@@ -62,7 +62,7 @@ def policies(draw: st.DrawFn) -> CircuitBreakerPolicy:
         )
     )
     minimum = draw(st.integers(1, min(5, window.size) if isinstance(window, CountWindow) else 5))
-    slow = draw(st.sampled_from([None, None, 0.5, 1.5])) if window is not None else None
+    slow = draw(st.sampled_from([None, 0.5, 1.5])) if window is not None else None
     permitted = draw(st.integers(1, 4))
     shares = st.sampled_from([0.25, 0.5, 0.75, 1.0])
     backoffs = st.builds(
@@ -82,13 +82,14 @@ def policies(draw: st.DrawFn) -> CircuitBreakerPolicy:
         wait_duration_in_open=draw(st.one_of(st.sampled_from([0.5, 2.0]), backoffs)),
         permitted_calls_in_half_open=permitted,
         max_concurrent_probes=draw(st.integers(1, permitted)),
-        max_probe_duration=draw(st.sampled_from([0.5, 2.0, 8.0])),
+        probe_timeout=TICK,  # synchronous calls are not cut off
+        max_probe_duration=draw(st.sampled_from([0.5, 0.5, 2.0, 8.0])),
         max_wait_duration_in_half_open=draw(st.sampled_from([1.0, 4.0, 16.0])),
         on_half_open_timeout=draw(st.sampled_from(["open", "closed"])),
         recovery_ramp=draw(
             st.one_of(
                 st.none(),
-                st.builds(Ramp, st.sampled_from([1.0, 4.0]), st.sampled_from([0.125, 0.25, 0.5, 1.0])),
+                st.builds(Ramp, st.sampled_from([1.0, 4.0, 32.0]), st.sampled_from([0.125, 0.25, 0.5, 1.0])),
             )
         ),
         on_cancel=draw(st.sampled_from(["slow_if_exceeded", "ignore", "failure"])),
@@ -168,7 +169,8 @@ class CircuitMachine(RuleBasedStateMachine):
         assert permit.settle(verdict) is False
 
     @rule(
-        verdicts=st.lists(verdicts, min_size=1, max_size=6), seconds=st.sampled_from([0.0, 0.0, 0.125, 0.5])
+        verdicts=st.lists(verdicts, min_size=1, max_size=6),
+        seconds=st.sampled_from([0.0, 0.0, 0.125, 0.5, 1.5]),
     )
     def run_calls(self, verdicts: list[Verdict | Trip], seconds: float) -> None:
         for verdict in verdicts:
@@ -194,13 +196,32 @@ class CircuitMachine(RuleBasedStateMachine):
         moment = data.draw(st.sampled_from(sorted(self.model.moments())))
         self.move(max(0.0, moment + shift - self.clock()))
 
-    @rule()
-    def idle(self) -> None:
-        self.move(3600.0)
+    @rule(stage=st.sampled_from(["open", "half-open", "half-open", "recovered"]), rejected=st.booleans())
+    def break_down(self, stage: str, rejected: bool) -> None:
+        """Go through an outage, up to some stage of it."""
+        pair = self.admit()
+        if pair is not None:
+            self.settle(pair, Trip())
+        if rejected:
+            self.admit()
+        if stage != "open" and self.model.state is State.OPEN:
+            self.move(max(0.0, self.model.until - self.clock()))
+        if stage == "recovered":
+            self.run_calls([Verdict.SUCCESS] * 4, 0.0)
+
+    @precondition(lambda self: self.model.view() == (State.HALF_OPEN, "probing"))
+    @rule(target=open_calls, late=st.sampled_from([0.0, 0.0, TICK, -TICK]))
+    def lose_probe(self, late: float) -> Any:
+        """Start a probe and wait until it is due to be given up."""
+        pair = self.admit()
+        self.move(self.model.policy.max_probe_duration + late)
+        self.agree()
+        self.run_calls([Verdict.IGNORED], 0.0)
+        return multiple() if pair is None else pair
 
     # Which of the running calls are overdue is only defined while their start times are in order.
     @precondition(lambda self: not (self.slow_calls_count_in_flight()))
-    @rule(seconds=ticks)
+    @rule(seconds=st.integers(1, 40).map(lambda count: count * TICK))
     def step_back(self, seconds: float) -> None:
         self.clock.step_back(seconds)
         self.model.now = self.clock()
@@ -215,15 +236,14 @@ class CircuitMachine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ orders
 
-    @rule(mode=st.sampled_from(list(Mode)), ttl=st.one_of(st.none(), ticks))
-    def override(self, mode: Mode, ttl: float | None) -> None:
-        self.engine.override(mode, ttl=ttl)
-        self.model.set_mode(mode, ttl)
-
-    @rule()
-    def clear_override(self) -> None:
-        self.engine.clear_override()
-        self.model.clear_mode()
+    @rule(mode=st.sampled_from([*Mode, None, None]), ttl=st.one_of(st.none(), ticks))
+    def override(self, mode: Mode | None, ttl: float | None) -> None:
+        if mode is None:
+            self.engine.clear_override()
+            self.model.clear_mode()
+        else:
+            self.engine.override(mode, ttl=ttl)
+            self.model.set_mode(mode, ttl)
 
     @rule()
     def reset(self) -> None:
@@ -269,4 +289,4 @@ class CircuitMachine(RuleBasedStateMachine):
 
 TestCircuit = CircuitMachine.TestCase
 if "HYPOTHESIS_PROFILE" not in os.environ:
-    TestCircuit.settings = settings(max_examples=250, stateful_step_count=50)
+    TestCircuit.settings = settings(max_examples=600, stateful_step_count=50)

@@ -103,14 +103,18 @@ def test_only_one_of_many_threads_settles_a_permit() -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
 def test_a_keyboard_interrupt_passes_through_and_trips_nothing() -> None:
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process ignores it
     circuit = breaker(count_policy(1, consecutive_failures=1))
 
     def interrupted() -> None:
         signal.raise_signal(signal.SIGINT)
 
-    for _ in range(3):
-        with pytest.raises(KeyboardInterrupt):
-            circuit.call(interrupted)
+    try:
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                circuit.call(interrupted)
+    finally:
+        signal.signal(signal.SIGINT, previous)
     seen = circuit.snapshot()
     assert (seen.state, seen.failed, seen.in_flight) == (State.CLOSED, 0, 0)
 
