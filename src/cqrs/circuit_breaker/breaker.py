@@ -50,7 +50,7 @@ class CircuitBreaker:
     CircuitOpenError
     """
 
-    __slots__ = ("gate",)
+    __slots__ = ("__weakref__", "gate")
 
     gate: Gate
     """The shell that forms of guarding are built on; applications do not need it."""

@@ -58,7 +58,7 @@ def why_open(
         if slowness_met(policy, counts, overdue, minimum):
             return f"{counts.slow + overdue} of {counts.calls + overdue} calls were slow"
     if row_met(policy, consecutive):
-        return f"{consecutive} failures in a row"
+        return "1 failure" if consecutive == 1 else f"{consecutive} failures in a row"
     return None
 
 
@@ -66,10 +66,12 @@ def figures(
     policy: CircuitBreakerPolicy, counts: Counts, overdue: int, consecutive: int, minimum: int
 ) -> dict[str, Any]:
     """Return the evidence of an opening: what was counted, and what it was held against."""
-    evidence: dict[str, Any] = {"calls": counts.calls, "failures": counts.failures, "minimum": minimum}
-    if counts.calls:
-        evidence["failure_rate"] = counts.failures / counts.calls
-    evidence["failure_rate_threshold"] = policy.failure_rate_threshold
+    evidence: dict[str, Any] = {}
+    if policy.sliding_window is not None:
+        evidence |= {"calls": counts.calls, "failures": counts.failures, "minimum": minimum}
+        if counts.calls:
+            evidence["failure_rate"] = counts.failures / counts.calls
+        evidence["failure_rate_threshold"] = policy.failure_rate_threshold
     if _times(policy):
         evidence |= {"slow": counts.slow, "overdue": overdue}
         if counts.calls + overdue:

@@ -9,12 +9,12 @@ else happens in ``Machine`` under the lock. User code never runs under it.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
 from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.circuit_breaker.events import CallFailed, CallRejected, CircuitEvent
+from cqrs.circuit_breaker.interruptions import catch_up, defer, generation
 from cqrs.circuit_breaker.listeners import ListenerHub
 from cqrs.circuit_breaker.machine import Machine
 from cqrs.circuit_breaker.phases import RUNNING, SETTLED, Grant, Lane, Shut
@@ -37,7 +37,7 @@ class Gate:
         "_own_hub",
         "busy",
         "clock",
-        "deferred",
+        "generation",
         "hubs",
         "lock",
         "looked_at",
@@ -57,7 +57,7 @@ class Gate:
         # What a registry knows of it from its looks: the last use was between these two moments.
         self.used_after = self.used_before = self.looked_at = 0.0
         self.seen_activity = 0
-        self.deferred: deque[Callable[[], object]] | None = None
+        self.generation = generation()
 
     # ------------------------------------------------------------------ the three steps
 
@@ -189,32 +189,33 @@ class Gate:
         before = machine.phase
         settled = self._change(machine.settle, token, verdict, deliver=False)
         if settled is None:
-            self._defer(lambda: self.settle(token, verdict, error))
+            defer(lambda: self.settle(token, verdict, error))
             return True
         after = machine.phase
         if settled and (after is not before or self.listened()):
             failed = verdict is FAILURE or isinstance(verdict, Trip)
-            self._remember(error, after if after is not before else None, failed)
-        if self.hubs or self.deferred:
-            self._deliver()
+            self._remember(error, after if after is not before else None, before.era, failed)
+        self._deliver()
         return settled
 
     def withdraw(self, token: Token) -> bool:
         """Take an admission back: the call was never made. ``False`` when that no longer matters."""
         withdrawn = self._change(self.machine.withdraw, token)
         if withdrawn is None:
-            self._defer(lambda: self.withdraw(token))
+            defer(lambda: self.withdraw(token))
         return withdrawn is not False
 
     def abandon(self, token: Token, verdict: Verdict) -> None:
         """Settle from where a garbage collector may be the caller: never waits for the lock."""
+        if self.generation != generation():
+            self._renew_lock()
         if self.lock.acquire(blocking=False):
             try:
                 self.settle(token, verdict)
             finally:
                 self.lock.release()
         else:
-            self._defer(lambda: self.settle(token, verdict))
+            defer(lambda: self.settle(token, verdict))
 
     def order(self, change: Callable[[float], object]) -> None:
         """Apply a change to the state machine, given the time."""
@@ -224,7 +225,7 @@ class Gate:
             return True
 
         if self._change(changed) is None:
-            self._defer(lambda: self.order(change))
+            defer(lambda: self.order(change))
 
     def _change(
         self, action: Callable[[float, *Arguments], R], *args: *Arguments, deliver: bool = True
@@ -235,8 +236,9 @@ class Gate:
         for itself nor see a half-made change. ``with`` rather than ``acquire``: between taking the lock and
         the block CPython lets no signal in.
         """
-        if self.deferred and not self.busy:
-            self._catch_up()
+        catch_up()
+        if self.generation != generation():
+            self._renew_lock()
         with self.lock:
             if self.busy:
                 return None
@@ -244,23 +246,33 @@ class Gate:
             try:
                 result = action(self.clock(), *args)
             finally:
-                events = self.machine.events
-                if events is not None:
-                    self.machine.events = None
-                    for hub in self.hubs:
-                        hub.enqueue(events)
+                # First of all, and without a call: no signal may come between.
+                events, self.machine.events = self.machine.events, None
                 self.busy = False
-        if deliver and (events is not None or self.deferred):
+            if events is not None:
+                for hub in self.hubs:
+                    hub.enqueue(events)
+        if deliver:
             self._deliver()
         return result
 
+    def _renew_lock(self) -> None:
+        """In a child: whoever was in the middle of a change has stayed behind in the parent."""
+        self.lock = threading.RLock()
+        self.busy = False
+        self.generation = generation()
+
     def read(self, what: Callable[[Machine, float], R]) -> R:
         """Return a consistent view of the state machine."""
+        if self.generation != generation():
+            self._renew_lock()
         with self.lock:
             return what(self.machine, self.clock())
 
     def own_hub(self) -> ListenerHub:
         """Return the listeners of this circuit alone."""
+        if self.generation != generation():
+            self._renew_lock()
         with self.lock:
             if self._own_hub is None:
                 self._own_hub = ListenerHub()
@@ -283,32 +295,16 @@ class Gate:
     def _deliver(self) -> None:
         for hub in self.hubs:
             hub.deliver()
-        if self.deferred and not self.busy:
-            self._catch_up()
+        catch_up()
 
-    def _defer(self, action: Callable[[], object]) -> None:
-        if self.deferred is None:
-            self.deferred = deque()
-        self.deferred.append(action)
-
-    def _catch_up(self) -> None:
-        """Do what could not be done in the middle of a change."""
-        deferred = self.deferred
-        while deferred:
-            try:
-                action = deferred.popleft()
-            except IndexError:  # another thread was quicker
-                return
-            action()
-
-    def _remember(self, error: BaseException | None, became: object, failed: bool) -> None:
+    def _remember(self, error: BaseException | None, became: object, era: int, failed: bool) -> None:
         """Keep what an error said, without its frames, and report a failure."""
         summary = "judged by its result" if error is None else summarise(error)
         if isinstance(became, Shut):
             became.last_failure = became.evidence["last_failure"] = summary
         if failed and self.listened():
             machine = self.machine
-            self.publish(CallFailed(machine.name, machine.phase.era, self.clock(), summary))
+            self.publish(CallFailed(machine.name, era, self.clock(), summary))
 
 
 def summarise(error: BaseException) -> str:

@@ -134,7 +134,7 @@ def _guard_generator(gate: Gate, func: Callable[..., Generator[Any, Any, Any]]) 
                 else:
                     item = next(items) if sent is None else items.send(sent)
         except StopIteration as stop:
-            gate.leave(token, stop.value)
+            gate.succeed(token)
             return stop.value
         except GeneratorExit:
             gate.abandon(token, SUCCESS)  # the consumer had its first item
@@ -168,7 +168,7 @@ def _guard_async_generator(gate: Gate, func: Callable[..., AsyncGenerator[Any, A
                 else:
                     item = await (anext(items) if sent is None else items.asend(sent))
         except StopAsyncIteration:
-            gate.leave(token, None)
+            gate.succeed(token)
         except GeneratorExit:
             gate.abandon(token, SUCCESS)  # the consumer had its first item
             raise

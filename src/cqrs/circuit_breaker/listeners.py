@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from cqrs.circuit_breaker.events import CircuitEvent
+from cqrs.circuit_breaker.interruptions import ForkedLock
 from cqrs.circuit_breaker.validation import is_async
 from cqrs.exceptions import ConfigurationTypeError
 
@@ -33,16 +34,17 @@ class _Subscription:
         self.listener = listener
         self.inline = inline
         self.queue: deque[CircuitEvent] = deque()
-        self.lock = threading.RLock()  # a finaliser may bring an event in the middle of another
+        self.lock = ForkedLock()  # a finaliser may bring an event in the middle of another
         self.idle = threading.Event()
         self.idle.set()
         self.worker_pid: int | None = None
         self.dropped = 0
         self.failed_before = False
+        self.unhelped_before = False
 
     def put(self, event: CircuitEvent) -> None:
         """Queue an event; may be called under a circuit's lock."""
-        with self.lock:
+        with self.lock.mine():
             if len(self.queue) >= QUEUE_LIMIT:
                 self.queue.popleft()
                 self.dropped += 1
@@ -54,16 +56,22 @@ class _Subscription:
         if self.inline:
             self._drain()
             return
-        with self.lock:
+        with self.lock.mine():
             pid = os.getpid()
             if not self.queue or self.worker_pid == pid:  # another pid: the thread stayed behind in a fork
                 return
             self.worker_pid = pid
-        threading.Thread(target=self._drain, name="holdfast-listener", daemon=True).start()
+        try:
+            threading.Thread(target=self._drain, name="holdfast-listener", daemon=True).start()
+        except RuntimeError:  # too many threads, or the interpreter is going down
+            self.worker_pid = None  # the events wait for the next one
+            level = logging.DEBUG if self.unhelped_before else logging.ERROR
+            self.unhelped_before = True
+            logger.log(level, "no thread could be started for listener %r", self.listener, exc_info=True)
 
     def _drain(self) -> None:
         while True:
-            with self.lock:
+            with self.lock.mine():
                 if not self.queue:
                     if not self.inline:
                         self.worker_pid = None
@@ -90,7 +98,7 @@ class ListenerHub:
     __slots__ = ("_lock", "subscriptions")
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
-        self._lock = threading.RLock()
+        self._lock = ForkedLock()
         self.subscriptions: tuple[_Subscription, ...] = ()
         if callable(listeners):
             raise ConfigurationTypeError(f"listeners must be a list of listeners, not the one {listeners!r}")
@@ -106,12 +114,12 @@ class ListenerHub:
                 f"listener {listener!r} is a coroutine function; nobody would await it. Use a function, and"
                 " hand over to your event loop with loop.call_soon_threadsafe"
             )
-        with self._lock:
+        with self._lock.mine():
             self.subscriptions = (*self.subscriptions, _Subscription(listener, inline))
 
     def remove(self, listener: Listener) -> None:
         """Remove a listener; unknown ones are ignored."""
-        with self._lock:
+        with self._lock.mine():
             self.subscriptions = tuple(s for s in self.subscriptions if s.listener != listener)
 
     def enqueue(self, events: list[CircuitEvent]) -> None:

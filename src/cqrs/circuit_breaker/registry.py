@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import random as random_module
-import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from cqrs.circuit_breaker import validation
 from cqrs.circuit_breaker.breaker import CircuitBreaker, check_policy
 from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.circuit_breaker.gate import Gate, Token
+from cqrs.circuit_breaker.interruptions import ForkedLock
 from cqrs.circuit_breaker.listeners import Listener, ListenerHub
 from cqrs.circuit_breaker.machine import Machine
 from cqrs.circuit_breaker.phases import Lane, Shut
@@ -87,10 +87,8 @@ class CircuitBreakers:
         self._random = random
         self._hub = ListenerHub(listeners)
         self._hubs = (self._hub,)
-        self._lock = threading.RLock()
+        self._lock = ForkedLock()
         self._entries: dict[str, CircuitBreaker] = {}
-        # A dropped circuit that someone still holds comes back with its state: there is never a second one.
-        self._dropped: weakref.WeakValueDictionary[str, Gate] = weakref.WeakValueDictionary()
         self._to_look_at: list[str] = []
         self._warned = False
 
@@ -128,7 +126,7 @@ class CircuitBreakers:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[str]:
-        with self._lock:
+        with self._lock.mine():
             return iter(list(self._entries))
 
     def __contains__(self, name: object) -> bool:
@@ -160,13 +158,12 @@ class CircuitBreakers:
     def reload(self, policy: CircuitBreakerPolicy, name: type[Any] | str | None = None) -> None:
         """Replace the policy of one circuit, or of all without one of their own."""
         checked = check_policy(policy)
-        with self._lock:
+        with self._lock.mine():
             if name is not None:
                 self._policies[circuit_name(name)] = checked
             else:
                 self._policy = checked
             circuits = list(self._entries.values())
-            circuits += [CircuitBreaker.around(gate) for gate in self._dropped.values()]
         for breaker in circuits:
             wanted = self._policy_of(breaker)
             if wanted != breaker.policy:
@@ -191,17 +188,17 @@ class CircuitBreakers:
 
         Making a circuit sweeps a little as well; there is no timer.
         """
-        with self._lock:
+        with self._lock.mine():
             return sum(self._look(name) for name in list(self._entries))
 
     def _make(self, name: str, parent: str | None) -> CircuitBreaker:
-        with self._lock:
+        with self._lock.mine():
             known = self._entries.get(name)
             if known is not None:
                 return known
             circuit_name(name)  # refuses an empty one
             now = self._clock()
-            gate = self._dropped.pop(name, None) or self._new_gate(name, parent, now)
+            gate = self._new_gate(name, parent, now)
             self._look_on()
             if len(self._entries) >= self._max_circuits:
                 self._make_room()
@@ -236,10 +233,9 @@ class CircuitBreakers:
         if activity != gate.seen_activity:
             gate.used_after, gate.used_before, gate.seen_activity = gate.looked_at, now, activity
         gate.looked_at = now
-        if now - gate.used_before <= self._idle_ttl or not _forgettable(gate, now):
-            return False
-        self._drop(name)
-        return True
+        idle = now - gate.used_before > self._idle_ttl and _forgettable(gate, now)
+        del breaker, gate  # or it would seem to be held
+        return idle and self._drop(name)
 
     def _look_on(self) -> None:
         """Look at the next two circuits, so that all have their turn as circuits are made."""
@@ -256,8 +252,7 @@ class CircuitBreakers:
             if any([self._look(name) for name in sample]):  # noqa: C419  (all are looked at)
                 return
             for name in sorted(sample, key=lambda name: self._entries[name].gate.used_after):
-                if _forgettable(self._entries[name].gate, self._clock()):
-                    self._drop(name)
+                if _forgettable(self._entries[name].gate, self._clock()) and self._drop(name):
                     return
                 self._entries[name] = self._entries.pop(name)  # to the end: others have their turn
         if not self._warned:
@@ -266,8 +261,15 @@ class CircuitBreakers:
                 "more than max_circuits=%d circuits: the others are open or in use", self._max_circuits
             )
 
-    def _drop(self, name: str) -> None:
-        self._dropped[name] = self._entries.pop(name).gate
+    def _drop(self, name: str) -> bool:
+        """Let go of a circuit, unless somebody else holds it: there is never a second one of a name."""
+        breaker = weakref.ref(self._entries[name])
+        gate = weakref.ref(self._entries.pop(name).gate)
+        held, held_gate = breaker(), gate()
+        if held_gate is None:
+            return True
+        self._entries[name] = CircuitBreaker.around(held_gate) if held is None else held
+        return False
 
 
 def _checked_policies(policies: object) -> dict[str, CircuitBreakerPolicy]:
