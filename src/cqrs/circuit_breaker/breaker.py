@@ -69,7 +69,9 @@ class CircuitBreaker:
         checked = CircuitBreakerPolicy() if policy is None else check_policy(policy)
         now = validation.clock_and_random(clock, random)
         hub = ListenerHub(listeners)
-        self.gate = Gate(Machine(name, checked, now, random), clock, (hub,) if hub.subscriptions else ())
+        self.gate = Gate(Machine(name, checked, now, random), clock, ())
+        if hub.subscriptions:
+            self.gate.own_hub(hub)
 
     @classmethod
     def around(cls, gate: Gate) -> CircuitBreaker:

@@ -269,13 +269,13 @@ class Gate:
         with self.lock:
             return what(self.machine, self.clock())
 
-    def own_hub(self) -> ListenerHub:
-        """Return the listeners of this circuit alone."""
+    def own_hub(self, first: ListenerHub | None = None) -> ListenerHub:
+        """Return the listeners of this circuit alone; ``first`` if there were none so far."""
         if self.generation != generation():
             self._renew_lock()
         with self.lock:
             if self._own_hub is None:
-                self._own_hub = ListenerHub()
+                self._own_hub = first or ListenerHub()
                 self.hubs = (*self.hubs, self._own_hub)
             return self._own_hub
 

@@ -12,7 +12,9 @@ import pytest
 from cqrs.circuit_breaker import (
     CallFailed,
     CallRejected,
+    CircuitBreaker,
     CircuitBreakers,
+    CircuitEvent,
     PolicyReloaded,
     ProbesLost,
     State,
@@ -243,3 +245,16 @@ def test_a_listener_of_the_registry_hears_every_circuit(clock: FakeClock) -> Non
     breakers.remove_listener(recorder)
     fail(breakers["later still"])
     assert len(recorder.changes) == 2
+
+
+def test_a_listener_given_at_construction_can_be_removed(clock: FakeClock) -> None:
+    heard: list[CircuitEvent] = []
+    circuit = CircuitBreaker("payments", clock=clock, listeners=[heard.append])
+    circuit.reset()
+    assert circuit.flush_listeners(30)
+    told = len(heard)
+    assert told > 0
+    circuit.remove_listener(heard.append)
+    circuit.reset()
+    assert circuit.flush_listeners(30)
+    assert len(heard) == told
