@@ -80,6 +80,14 @@ class CountHandler(cqrs.StreamingRequestHandler[Ping, Pong]):
             yield PONG
 
 
+class SilentCountHandler(cqrs.StreamingRequestHandler[Ping, Pong]):
+    """The same stream from a handler that has no events; python-cqrs insists on the property."""
+
+    async def handle(self, request: Ping) -> AsyncIterator[Pong]:
+        for _ in range(ITEMS):
+            yield PONG
+
+
 class SpareCountHandler(CountHandler):
     """The fallback stream."""
 

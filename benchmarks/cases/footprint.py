@@ -1,17 +1,16 @@
-"""What an idle circuit and a rejection leave in memory, and what the import costs."""
+"""What an idle circuit and a rejection leave in memory."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import subprocess
 import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from harness.environments import CQRS_4, CQRS_5, DIATOR, HOLDFAST
+from harness.environments import HOLDFAST
 from harness.model import Builder, Case, Prepared, Target, settings
 
 from . import breaker_makers as make
@@ -64,33 +63,7 @@ REJECTIONS = Case(
         Target("Holdfast, consecutive preset", "value", 1.0),
     ),
 )
-IMPORT = Case(
-    key="import",
-    title="import, beyond pydantic and asyncio",
-    what=(
-        "A fresh interpreter imports `asyncio`, makes one pydantic model, then times `import cqrs` (CPU "
-        "time, warm byte code). Holdfast resolves its names when they are first used, so the second row "
-        "also uses those of a first program: request, response, handler, map, fallback, breakers, policy, "
-        "`bootstrap`."
-    ),
-    unit="ms",
-    rounds=15,
-    targets=(
-        Target("Holdfast", "value", 40.0),
-        Target("Holdfast, and the names of a first program", "value", 40.0),
-    ),
-)
-IMPORT_ALL = Case(
-    key="import-all",
-    title="import, from an empty interpreter",
-    what=(
-        "A fresh interpreter imports the library and everything that it needs (CPU time, warm byte code). "
-        "python-cqrs 5.3 and diator need no pydantic, and it is not installed in their environments."
-    ),
-    unit="ms",
-    rounds=15,
-)
-CASES = (IDLE, IDLE_ACTIVITY, REJECTIONS, IMPORT, IMPORT_ALL)
+CASES = (IDLE, IDLE_ACTIVITY, REJECTIONS)
 
 
 # -- idle circuits ---------------------------------------------------------------------------------
@@ -261,63 +234,3 @@ for _label, _circuits in CIRCUITS.items():
 for _label, _maker in SYNC_MAKERS.items():
     _amount = MANY if _label.startswith("Holdfast") else 10_000
     REJECTIONS.add(_label, _growth(_maker, _amount), [HOLDFAST])
-
-
-# -- imports ---------------------------------------------------------------------------------------
-
-# pydantic loads most of itself when the first model is made, not when it is imported.
-PRELUDE = "import asyncio\nfrom pydantic import BaseModel\nclass Model(BaseModel):\n    number: int"
-FIRST_PROGRAM = (
-    "import cqrs; cqrs.Request, cqrs.Response, cqrs.RequestHandler, cqrs.RequestMap, "
-    "cqrs.RequestHandlerFallback, cqrs.CircuitBreakers, cqrs.CircuitBreakerPolicy; from cqrs.requests "
-    "import bootstrap"
-)
-
-
-def _imported(prelude: str, statement: str) -> Builder:
-    program = (
-        f"import time\n{prelude}\nbegan = time.process_time()\n{statement}\n"
-        "print((time.process_time() - began) * 1000)"
-    )
-
-    def measure() -> float:
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", program],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        if done.returncode:
-            raise ImportError(done.stderr.strip().splitlines()[-1])
-        return float(done.stdout)
-
-    def build() -> Prepared:
-        measure()
-        return Prepared(measure=measure)
-
-    return build
-
-
-IMPORT.add("Holdfast", _imported(PRELUDE, "import cqrs"), [HOLDFAST])
-IMPORT.add("Holdfast, and the names of a first program", _imported(PRELUDE, FIRST_PROGRAM), [HOLDFAST])
-IMPORT.add("python-cqrs 4.10", _imported(PRELUDE, "import cqrs"), [CQRS_4])
-IMPORT_ALL.add("asyncio and one pydantic model alone", _imported("", PRELUDE), [HOLDFAST])
-IMPORT_ALL.add("Holdfast", _imported("", "import cqrs"), [HOLDFAST])
-IMPORT_ALL.add("Holdfast, and the names of a first program", _imported("", FIRST_PROGRAM), [HOLDFAST])
-IMPORT_ALL.add("python-cqrs 4.10", _imported("", "import cqrs"), [CQRS_4])
-IMPORT_ALL.add(
-    "python-cqrs 4.10, and `bootstrap`",
-    _imported("", "import cqrs; from cqrs.requests import bootstrap"),
-    [CQRS_4],
-)
-IMPORT_ALL.add("python-cqrs 5.3", _imported("", "import cqrs"), [CQRS_5])
-IMPORT_ALL.add(
-    "python-cqrs 5.3, and `bootstrap`",
-    _imported(
-        "",
-        "import cqrs; from cqrs.bootstrap import requests as bootstrap; cqrs.Request, cqrs.RequestMediator",
-    ),
-    [CQRS_5],
-)
-IMPORT_ALL.add("diator", _imported("", "import diator.mediator, diator.requests, diator.events"), [DIATOR])
