@@ -49,4 +49,11 @@ def may_record_events(create: Any, handler: type[Any]) -> bool:
     return create is not handler or inspect.getattr_static(handler, "events", None) is not _NO_EVENTS
 
 
+def makes_new_instances(handler: type[Any]) -> bool:
+    """Tell whether calling the class gives a new instance each time, rather than one that it keeps."""
+    metaclass: Any = type(handler)
+    makers: tuple[Any, Any] = (handler.__new__, metaclass.__call__)
+    return makers == (object.__new__, type.__call__)
+
+
 _NO_EVENTS = vars(RecordsEvents)["events"]

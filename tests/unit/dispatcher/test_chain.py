@@ -191,6 +191,117 @@ async def test_requests_that_share_singleton_links_do_not_mix() -> None:
     )
 
 
+class Other(Ask): ...
+
+
+class Slow(Ask): ...
+
+
+class Audit(cqrs.CORRequestHandler[Any, str]):
+    """A link without a state of its own, as one would share it."""
+
+    async def handle(self, request: Any) -> str | None:
+        if isinstance(request, Slow):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        return await self.next(request)
+
+
+class Answering(cqrs.CORRequestHandler[Any, str]):
+    async def handle(self, request: Any) -> str | None:
+        return f"{type(self).__name__} answers {type(request).__name__}"
+
+
+class AnswersSlow(Answering): ...
+
+
+class AnswersOther(Answering): ...
+
+
+class Failing(Audit):
+    async def handle(self, request: Any) -> str | None:
+        raise ConnectionError
+
+
+class OneInstance(Audit):
+    """Shared without the container's knowledge."""
+
+    instance: Any = None
+
+    def __new__(cls) -> Any:
+        cls.instance = cls.instance or super().__new__(cls)
+        return cls.instance
+
+
+def singleton_audit() -> BuiltinContainer:
+    return BuiltinContainer().register(Audit, lifetime=Lifetime.SINGLETON)
+
+
+SHARED: dict[str, Any] = {
+    "singleton": lambda: (Audit, singleton_audit()),
+    "singleton in a pair": lambda: (cqrs.RequestHandlerFallback(Audit, Failing), singleton_audit()),
+    "fallback of a pair": lambda: (cqrs.RequestHandlerFallback(Failing, Audit), singleton_audit()),
+    "class with one instance": lambda: (OneInstance, BuiltinContainer()),
+    "not shared": lambda: (Audit, BuiltinContainer()),
+}
+
+
+@pytest.mark.parametrize("make", SHARED.values(), ids=SHARED.keys())
+async def test_a_link_in_two_chains_passes_each_request_on_in_its_own(make: Any) -> None:
+    link, container = make()
+    requests = RequestDispatcher(
+        cqrs.RequestMap({Slow: [link, AnswersSlow], Other: [link, AnswersOther]}), container
+    )
+    slow, other = await asyncio.gather(requests.dispatch(Slow()), requests.dispatch(Other()))
+    assert slow.response == "AnswersSlow answers Slow"
+    assert other.response == "AnswersOther answers Other"
+
+
+@pytest.mark.parametrize("make", SHARED.values(), ids=SHARED.keys())
+async def test_a_link_that_is_last_in_one_of_its_chains_ends_that_one(make: Any) -> None:
+    link, container = make()
+    requests = RequestDispatcher(cqrs.RequestMap({Slow: [link, AnswersSlow], Other: [link]}), container)
+    assert (await requests.dispatch(Slow())).response == "AnswersSlow answers Slow"
+    assert (await requests.dispatch(Other())).response is None
+    assert (await requests.dispatch(Slow())).response == "AnswersSlow answers Slow"
+
+
+@pytest.mark.parametrize("lifetime", Lifetime)
+async def test_a_link_may_be_twice_in_a_chain_and_may_pass_on_twice(lifetime: Lifetime) -> None:
+    class Twice(cqrs.CORRequestHandler[Any, str]):
+        async def handle(self, request: Any) -> str | None:
+            log.append(type(self).__name__)
+            return f"{await self.next(request)}, {await self.next(request)}"
+
+    container = BuiltinContainer().register(Twice, lifetime=lifetime)
+    assert (await dispatcher(Twice, Twice, Third, container=container).dispatch(Ask("Third"))).response == (
+        "Third, Third, Third, Third"
+    )
+    assert log == ["Twice", "Twice", "Third", "Third", "Twice", "Third", "Third"]
+
+
+async def test_a_shared_link_goes_on_in_its_own_chain_after_asking_another() -> None:
+    class AsksOther(Audit):
+        async def handle(self, request: Any) -> str | None:
+            if isinstance(request, Slow):
+                assert (await requests.dispatch(Other())).response == "AnswersOther answers Other"
+            return await self.next(request)
+
+    container = BuiltinContainer().register(AsksOther, lifetime=Lifetime.SINGLETON)
+    requests = RequestDispatcher(
+        cqrs.RequestMap({Slow: [AsksOther, AnswersSlow], Other: [AsksOther, AnswersOther]}), container
+    )
+    assert (await requests.dispatch(Slow())).response == "AnswersSlow answers Slow"
+
+
+async def test_passing_on_outside_of_a_request_says_so() -> None:
+    shared = Audit()
+    container = BuiltinContainer().register_instance(Audit, shared)
+    assert (await dispatcher(Audit, First, container=container).dispatch(Ask("First"))).response == "First"
+    with pytest.raises(RuntimeError, match="outside of a request"):
+        await shared.next(Ask())
+
+
 async def test_a_link_may_send_a_request_through_its_own_chain() -> None:
     class Again(Recording):
         async def handle(self, request: Ask) -> str | None:
