@@ -1,5 +1,5 @@
 # A convenience only: every target is `python3 dev.py <target>`; pass arguments with ARGS="-k fallback".
-demo test lint format docs api bench shell install:
+demo simulate test lint format docs api bench shell install:
 	python3 dev.py $@ $(ARGS)
 
-.PHONY: demo test lint format docs api bench shell install
+.PHONY: demo simulate test lint format docs api bench shell install

@@ -27,6 +27,7 @@ USAGE = """\
 usage: python3 dev.py COMMAND [ARGUMENTS]
 
   demo [...]       run the demonstration (arguments go to `holdfast demo`)
+  simulate [...]   what would these settings have done (arguments go to `holdfast simulate`)
   test [...]       run the tests with pytest, e.g. `test -k fallback -x`
                    --all-pythons   also with every other supported Python found on this machine
   lint             ruff check, ruff format --check, import-linter, mypy, pyright
@@ -283,6 +284,7 @@ DOCS_TESTS = ["tests/repository/test_docs_%s.py" % part for part in ("snippets",
 
 COMMANDS = {
     "demo": lambda arguments: current().run(["holdfast", "demo", *arguments]),
+    "simulate": lambda arguments: current().run(["holdfast", "simulate", *arguments]),
     "test": test,
     "lint": lint,
     "format": format_,

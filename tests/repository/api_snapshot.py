@@ -42,6 +42,7 @@ DOCUMENTED = (
     "cqrs.requests",
     "cqrs.requests.bootstrap",
     "cqrs.response",
+    "cqrs.simulation",
     "cqrs.testing",
     "cqrs.types",
 )

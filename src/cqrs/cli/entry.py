@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from cqrs._version import __version__
-from cqrs.cli import demo
+from cqrs.cli import demo, simulate
 
 #: Exit status after Ctrl-C, as shells have it (128 + SIGINT).
 INTERRUPTED = 130
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"holdfast {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     demo.configure(commands.add_parser("demo", help=demo.HELP, description=demo.DESCRIPTION))
+    simulate.configure(commands.add_parser("simulate", help=simulate.HELP, description=simulate.DESCRIPTION))
     options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)

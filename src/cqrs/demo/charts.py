@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
+from cqrs._svg import LEFT, RIGHT, WIDTH, Plot, element
 from cqrs.demo.figures import Figures
 from cqrs.demo.schedule import LABELS
 from cqrs.demo.summary import CircuitSummary, Summary
-from cqrs.demo.svg import LEFT, RIGHT, WIDTH, Plot, element
 
 ROW = 26.0
 LATENCY_TICKS = ((0.001, "1 ms"), (0.01, "10 ms"), (0.1, "100 ms"), (1.0, "1 s"))

@@ -10,11 +10,11 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
+from cqrs._svg import LEFT, RIGHT, WIDTH
 from cqrs._version import __version__
 from cqrs.demo.charts import answers_chart, calls_chart, latency_chart, states_chart
 from cqrs.demo.figures import Figures, milliseconds, percent, slots
 from cqrs.demo.recorder import Recorder, Service
-from cqrs.demo.svg import LEFT, RIGHT, WIDTH
 from cqrs.demo.tables import circuits_table, phases_table, slots_table, verdict_table
 from cqrs.demo.verdict import Result
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cqrs.demo.svg import LEFT, RIGHT, WIDTH, Plot, element
+from cqrs._svg import LEFT, RIGHT, WIDTH, Plot, element
 
 
 def test_attributes_and_text_are_escaped() -> None:

@@ -1,0 +1,20 @@
+"""What would these settings have done in this outage: the real state machine in virtual time."""
+
+from cqrs.simulation.result import SimulationResult, Slot, Spread
+from cqrs.simulation.run import compare, simulate
+from cqrs.simulation.scenario import Capacity, NodeFault, Phase, ResponseTime, Scenario
+from cqrs.simulation.scenarios import SCENARIOS
+
+__all__ = [
+    "SCENARIOS",
+    "Capacity",
+    "NodeFault",
+    "Phase",
+    "ResponseTime",
+    "Scenario",
+    "SimulationResult",
+    "Slot",
+    "Spread",
+    "compare",
+    "simulate",
+]

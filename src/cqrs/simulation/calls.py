@@ -1,0 +1,61 @@
+"""One call, and the stream of calls that arrive at all processes."""
+
+from __future__ import annotations
+
+import enum
+import math
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from cqrs.simulation.scenario import Scenario
+
+
+class End(enum.Enum):
+    """How a call that was sent ended for its caller."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+    CANCELLED = "cancelled"
+
+
+class Call:
+    """A call that arrived.
+
+    Attributes:
+        arrived: second of the scenario.
+        process: number of the process that makes it.
+        luck: uniform in [0, 1); decides whether it fails.
+        pace: standard normal; decides how long it takes.
+        token: what its breaker admitted it with.
+        ended: whether its caller has an answer or has given up.
+    """
+
+    __slots__ = ("arrived", "ended", "luck", "pace", "process", "token")
+
+    def __init__(self, arrived: float, process: int, luck: float, pace: float) -> None:
+        self.arrived = arrived
+        self.process = process
+        self.luck = luck
+        self.pace = pace
+        self.token: Any = None
+        self.ended = False
+
+
+def arrivals(scenario: Scenario, processes: int, seed: int) -> Iterator[Call]:
+    """Yield the calls of all processes in the order of time.
+
+    One Poisson stream whose calls go to processes at random is the same as independent ones, and cheaper.
+    Luck and pace are drawn here: every policy meets the same calls, and what differs is its own doing.
+    """
+    source = random.Random(f"holdfast arrivals {seed}")
+    uniform, normal = source.random, source.gauss
+    for start, phase in zip(scenario.starts, scenario.phases, strict=True):
+        now, end = start, start + phase.duration
+        rate = scenario.calls_per_second * phase.load * processes
+        while True:
+            now -= math.log(1.0 - uniform()) / rate
+            if now >= end:  # the process has no memory: the next phase begins to wait afresh
+                break
+            yield Call(now, int(uniform() * processes), uniform(), normal(0.0, 1.0))
