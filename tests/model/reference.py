@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from cqrs.circuit_breaker import (
     Backoff,
@@ -111,6 +111,10 @@ class Model:
     def live(self) -> list[Call]:
         """Calls of this era that have neither settled nor been given up."""
         return [call for call in self.calls if call.era == self.era and not call.settled and not call.lost]
+
+    @property
+    def in_flight(self) -> int:
+        return sum(not call.settled for call in self.calls)
 
     @property
     def share(self) -> float:
@@ -282,6 +286,17 @@ class Model:
             self.settle_call(outcome, slow, gave_up, trip)
         return True
 
+    def drop(self, call: Call) -> bool:
+        """Take an admission back."""
+        if call.settled:
+            return False
+        call.settled = True
+        if call.era != self.era or call.lost:
+            self.counters.late += 1
+            return False
+        self.counters.admitted -= 1
+        return True
+
     def settle_call(self, outcome: Verdict, slow: bool, gave_up: bool, trip: Trip | None) -> None:
         self.newest = max(self.newest, self.now)
         if outcome in (Verdict.SUCCESS, Verdict.FAILURE):
@@ -408,23 +423,3 @@ class Model:
 
 def state_of(mode: Mode) -> State:
     return State.CLOSED if mode is Mode.ENABLED else State(mode.value)
-
-
-def same_kind(old: CircuitBreakerPolicy, new: CircuitBreakerPolicy) -> CircuitBreakerPolicy:
-    """Return ``new`` with what a reload in this model may not change taken from ``old``."""
-    kept = {
-        "slow_call_duration_threshold": old.slow_call_duration_threshold,
-        "count_in_flight_slow": old.count_in_flight_slow,
-        "initial_mode": old.initial_mode,
-    }
-    window, wanted = old.sliding_window, new.sliding_window
-    if type(window) is type(wanted) and isinstance(window, CountWindow):
-        kept["minimum_number_of_calls"] = new.minimum_number_of_calls
-    elif isinstance(window, TimeWindow) and isinstance(wanted, TimeWindow):
-        buckets = wanted.buckets
-        kept["sliding_window"] = TimeWindow(window.seconds / window.buckets * buckets, buckets=buckets)
-    else:
-        kept["sliding_window"] = window
-        kept["minimum_number_of_calls"] = old.minimum_number_of_calls
-        kept["consecutive_failures"] = old.consecutive_failures
-    return replace(new, **kept)

@@ -6,6 +6,9 @@ import copy
 import multiprocessing
 import os
 import pickle
+import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -139,3 +142,70 @@ def test_a_fork_goes_on_working(clock: FakeClock, listening: bool) -> None:
     assert os.waitstatus_to_exitcode(status) == 0
     assert circuit.state is State.CLOSED
     circuit.call(do_nothing)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_a_fork_in_the_middle_of_a_change_leaves_the_child_a_working_circuit(clock: FakeClock) -> None:
+    """The child has the lock that a thread of its parent holds, but not the thread."""
+    inside, release = threading.Event(), threading.Event()
+    main = threading.get_ident()
+
+    def random() -> float:
+        if threading.get_ident() != main:
+            inside.set()
+            release.wait(30)
+        return 0.0
+
+    circuit = breaker(count_policy(1), clock, random=random)
+    thread = threading.Thread(target=fail, args=(circuit,), daemon=True)
+    thread.start()
+    assert inside.wait(30)
+
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # kills the child if it hangs
+        status = 1
+        try:
+            circuit.reset()
+            circuit.snapshot()
+            trip(circuit)
+            status = 0 if circuit.state is State.OPEN else 2
+        finally:
+            os._exit(status)
+    release.set()
+    thread.join(30)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert circuit.state is State.OPEN
+
+
+def test_streams_that_are_left_open_at_exit_leave_no_noise() -> None:
+    code = """
+import asyncio
+from cqrs.circuit_breaker import CircuitBreaker
+circuit = CircuitBreaker("payments")
+@circuit
+def numbers():
+    yield 1
+    yield 2
+@circuit
+async def anumbers():
+    yield 1
+    yield 2
+left = numbers()
+next(left)
+async def main():
+    global aleft
+    aleft = anumbers()
+    await anext(aleft)
+asyncio.run(main())
+"""
+    finished = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
