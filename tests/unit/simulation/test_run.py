@@ -107,7 +107,7 @@ def test_load_scales_the_arrivals_of_a_phase() -> None:
     ("processes", "share", "poisoned"), [(1, 0.01, 1), (10, 0.01, 1), (150, 0.01, 2), (100, 0.07, 7)]
 )
 def test_only_poisoned_processes_open_their_circuits(processes: int, share: float, poisoned: int) -> None:
-    phases = up(5.0), up(30.0, node_fault=NodeFault(share))
+    phases = up(5.0, response_time=AT_ONCE), up(30.0, response_time=AT_ONCE, node_fault=NodeFault(share))
     result = simulate(THREE, scenario(*phases), processes=processes)
     assert result.opened == poisoned
     assert result.leaked == 3 * poisoned
