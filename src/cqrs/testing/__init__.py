@@ -1,11 +1,23 @@
-"""Tools for testing code that uses circuit breakers: a clock under control, faults, traces of state changes.
+"""Tools for testing code that uses circuit breakers: a clock, faults, a bad network, traces.
 
 Pytest fixtures are in ``cqrs.testing.pytest_plugin``; importing this package does not import pytest.
 """
 
+from cqrs.testing.chaos_faults import ActiveFault
+from cqrs.testing.chaos_proxy import ChaosProxy
 from cqrs.testing.clock import FakeClock
 from cqrs.testing.faults import Fault, Latency, Strategy
 from cqrs.testing.script import Script
 from cqrs.testing.trace import TransitionRecorder, assert_trace
 
-__all__ = ["FakeClock", "Fault", "Latency", "Script", "Strategy", "TransitionRecorder", "assert_trace"]
+__all__ = [
+    "ActiveFault",
+    "ChaosProxy",
+    "FakeClock",
+    "Fault",
+    "Latency",
+    "Script",
+    "Strategy",
+    "TransitionRecorder",
+    "assert_trace",
+]
