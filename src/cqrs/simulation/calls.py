@@ -29,10 +29,11 @@ class Call:
         luck: uniform in [0, 1); decides whether it fails.
         pace: standard normal; decides how long it takes.
         token: what its breaker admitted it with.
+        error: class of the exception if it fails.
         ended: whether its caller has an answer or has given up.
     """
 
-    __slots__ = ("arrived", "ended", "luck", "pace", "process", "token")
+    __slots__ = ("arrived", "ended", "error", "luck", "pace", "process", "token")
 
     def __init__(self, arrived: float, process: int, luck: float, pace: float) -> None:
         self.arrived = arrived
@@ -40,6 +41,7 @@ class Call:
         self.luck = luck
         self.pace = pace
         self.token: Any = None
+        self.error: type[Exception] = ConnectionError
         self.ended = False
 
 

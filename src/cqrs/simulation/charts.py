@@ -17,7 +17,7 @@ MOST = len(_ALL)
 """Policies that one chart can tell apart."""
 
 _HEIGHT, _GAP, _HEAD = 110.0, 46.0, 64.0
-_SMOOTH = 3  # seconds, on either side none is seen before it happens
+_SMOOTH = 3  # seconds; a mean of the past, so that nothing shows before it happens
 
 
 def chart(results: Mapping[str, SimulationResult], scenario: Scenario) -> str:

@@ -76,6 +76,7 @@ class Engine:
             self.tally.rejected(call, healthy)
             self._look(call)
             return
+        call.error = self.dependency.phase.error
         self.tally.sent(call, healthy)
         self._look(call)
         capacity = self.dependency.phase.capacity
@@ -109,7 +110,7 @@ class Engine:
             self.dependency.warm(self._clock.now)
         now = self._clock.now
         self.tally.ended(call, end, now)
-        self.processes[call.process].settle(call.token, end, self.dependency.phase.error)
+        self.processes[call.process].settle(call.token, end, call.error)
         self._look(call)
 
     def _look(self, call: Call) -> None:

@@ -169,3 +169,20 @@ def test_arguments_of_the_wrong_kind_are_refused() -> None:
     for policy, chosen, seed in arguments:
         with pytest.raises(ConfigurationTypeError):
             simulate(policy, chosen, seed=seed)
+
+
+def test_time_to_open_is_about_the_first_fault_only() -> None:
+    false_alarm = scenario(up(error_rate=1.0), down(error_rate=0.0))
+    second_fault = scenario(down(error_rate=0.0), up(), down())
+    for chosen in (false_alarm, second_fault):
+        result = simulate(THREE, chosen, processes=4)
+        assert result.opened == 4
+        assert result.time_to_open is None
+
+
+def test_time_to_recover_leaves_out_circuits_that_the_last_fault_did_not_open() -> None:
+    quick = CircuitBreakerPolicy.consecutive(3, ttl=2.0)
+    result = simulate(quick, scenario(down(), up(), down(error_rate=0.0), up()), processes=4)
+    assert result.opened == 4
+    assert result.unrecovered == result.retrips == 0
+    assert result.time_to_recover is None
