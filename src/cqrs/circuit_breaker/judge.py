@@ -19,7 +19,7 @@ from cqrs.circuit_breaker.verdict import (
     Trip,
     Verdict,
 )
-from cqrs.exceptions import ConfigurationError, CqrsError, PolicyError
+from cqrs.exceptions import ConfigurationError, CqrsError, PolicyError, ResolutionError
 
 logger = logging.getLogger(__name__)
 
@@ -97,10 +97,13 @@ class Judge:
     def of_error(self, error: BaseException, duration: float | None) -> Verdict | Trip:
         """Judge a call that raised.
 
-        What is not an ``Exception`` (cancellation, interpreter exit) is CANCELLED and is shown to no rule.
+        What is not an ``Exception`` (cancellation, interpreter exit) is CANCELLED, and what the container has
+        no way to build is IGNORED; neither is shown to a rule.
         """
         if not isinstance(error, Exception):
             return CANCELLED
+        if isinstance(error, ResolutionError):
+            return IGNORED
         if self._plain:
             return _neutral(error) if isinstance(error, (CircuitOpenError, ConfigurationError)) else FAILURE
         try:

@@ -40,6 +40,9 @@ class IGuardingCircuitBreaker(ICircuitBreaker, Protocol):
 
     Dispatchers prefer it: nothing is looked up per call, and async generator functions (streams)
     are guarded from their first item to their last.
+
+    A breaker that never counts a ``ResolutionError``, whatever its settings, may say so by a class attribute
+    ``ignores_resolution_errors = True``. From others dispatchers hide that error.
     """
 
     def guard(self, identifier: type[Any] | str, func: F) -> F:

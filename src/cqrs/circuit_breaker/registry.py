@@ -8,7 +8,7 @@ import random as random_module
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, ParamSpec, TypeVar, cast
 
 from cqrs.circuit_breaker import validation
 from cqrs.circuit_breaker.breaker import CircuitBreaker, check_policy
@@ -66,6 +66,9 @@ class CircuitBreakers:
     >>> breakers["payments"] is breakers["payments"]
     True
     """
+
+    ignores_resolution_errors: ClassVar[bool] = True
+    """See ``IGuardingCircuitBreaker``: no rule of a policy is even asked about them."""
 
     def __init__(
         self,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextvars
 import logging
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 from cqrs.circuit_breaker.errors import CircuitOpenError
+from cqrs.dispatcher.attempts import Attempt
 from cqrs.dispatcher.models import FallbackAnswer, FallbackReason, make_tuple
 
 _logger = logging.getLogger(__name__)
@@ -30,34 +32,45 @@ def current_fallback() -> FallbackAnswer | None:
     return _answer.get()
 
 
-def describe(
-    message: object,
-    primary: type,
-    handler: type,
-    position: int,
-    reason: FallbackReason,
-    error: Exception,
-    is_news: bool,
+def answer_of(
+    attempts: Sequence[Attempt[Any]], position: int, message: object, failure: Exception
 ) -> FallbackAnswer:
-    """Return the answer of ``handler`` as data, and log it: a warning if it is news, else for debugging."""
-    kind = type(error)
+    """Return (and log) that the handler at ``position`` answered after the primary raised ``failure``.
+
+    The record is a warning; but an open circuit is news once: until the primary was called again, the next
+    answers are the same news, and logged for debugging.
+    """
+    primary = attempts[0]
+    breaker, level = primary.breaker, logging.WARNING
+    reason: FallbackReason = "error"
+    if breaker is not None:
+        rejected = breaker.is_circuit_breaker_error(failure)
+        if rejected:
+            reason = "circuit_open"
+            if primary.known_as_rejected:
+                level = logging.DEBUG
+        primary.known_as_rejected = rejected
+    kind = failure.__class__
     text, rejection = "", None
     if kind is CircuitOpenError:
-        rejection = cast("CircuitOpenError", error)
+        rejection = cast("CircuitOpenError", failure)
     else:
         try:
-            text = str(error)
+            text = str(failure)
         except Exception as unprintable:
             text = f"<text of the error cannot be had: {type(unprintable).__name__}>"
-    fields = (type(message), primary, handler, position, reason, kind, text, rejection)
+    handler = attempts[position].handler
+    fields = (message.__class__, primary.handler, handler, position, reason, kind, text, rejection)
     answer = make_tuple(FallbackAnswer, fields)
-    level = logging.WARNING if is_news else logging.DEBUG
-    if _logger.isEnabledFor(level):
-        _log(level, answer, error)
+    if _is_enabled(level):
+        _log(level, answer, failure)
     if rejection is not None:
         # Made for this request alone, and rendered only for those who ask.
         rejection.__traceback__ = rejection.__context__ = None
     return answer
+
+
+_is_enabled = _logger.isEnabledFor
 
 
 def _log(level: int, answer: FallbackAnswer, error: Exception) -> None:
@@ -70,7 +83,7 @@ def _log(level: int, answer: FallbackAnswer, error: Exception) -> None:
         answer.reason,
         answer.error_type.__qualname__,
         # The text of an error may hold data of the request: it is for those who ask for details.
-        exc_info=error if _logger.isEnabledFor(logging.DEBUG) else None,
+        exc_info=error if _is_enabled(logging.DEBUG) else None,
         extra={
             "message_type": answer.message_type.__qualname__,
             "primary_handler": answer.primary.__qualname__,

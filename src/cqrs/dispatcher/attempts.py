@@ -12,6 +12,9 @@ from cqrs.dispatcher.handlers import may_record_events
 from cqrs.dispatcher.scope import check_resolved, factory_of, factory_of_fallback, has_scopes
 from cqrs.exceptions import ResolutionError
 
+Ask: TypeAlias = Callable[[Any], Awaitable[Any]]
+"""``await ask(message)``: one guarded handler, which needs no scope and records no events."""
+
 Run: TypeAlias = Callable[[Any, Any, list[Any]], Awaitable[Any]]
 """``await run(message, resolver, ran)``: one handler, guarded; appends it to ``ran`` once it is built."""
 
@@ -44,9 +47,11 @@ class Attempt(Generic[RunT]):
         run: runs it through its breaker, if it has one.
         known_as_rejected: whether its breaker has rejected it since it was called last.
         direct: ``create``, if calling it and its ``handle`` is all there is to do; else ``None``.
+        ask: asks a guarded handler that would be ``direct`` otherwise, where the breaker allows that.
     """
 
     __slots__ = (
+        "ask",
         "breaker",
         "create",
         "direct",
@@ -69,7 +74,9 @@ class Attempt(Generic[RunT]):
         needs_scope: bool,
         records_events: bool,
         escapes: Callable[[Exception], bool] = is_misconfigured,
+        ask: Ask | None = None,
     ) -> None:
+        self.ask = ask
         self.handler = handler
         self.create = create
         self.needs_scope = needs_scope
@@ -110,10 +117,15 @@ def compile_attempts(
         records_events = may_record_events(create, handler)
         if create is not None and prepare is not None:
             create = _prepared(create, prepare)
+        direct = None if records_events else create
         run = _resolving(container, handler, prepare) if create is None else _creating(create)
-        if pair is not None and pair.circuit_breaker is not None:
-            shielded = _shielded(run, None if records_events else create, escapes)
-            run = _through_breaker(pair.circuit_breaker, handler, shielded)
+        ask: Ask | None = None
+        if pair is not None and (breaker := pair.circuit_breaker) is not None:
+            if direct is not None and escapes is is_misconfigured and _needs_no_shield(breaker):
+                ask = _guarded_asking(breaker, handler, direct)
+                run = _running(ask)
+            else:
+                run = _through_breaker(breaker, handler, _shielded(run, direct, escapes))
         attempt = Attempt(
             handler,
             pair,
@@ -122,6 +134,7 @@ def compile_attempts(
             needs_scope=create is None and has_scopes(container),
             records_events=records_events,
             escapes=escapes,
+            ask=ask,
         )
         attempts.append(attempt)
     return attempts
@@ -134,6 +147,10 @@ def _prepared(create: Callable[[], Any], prepare: Callable[[Any], object]) -> Ca
         return handler
 
     return create_prepared
+
+
+def _running(ask: Ask) -> Run:
+    return lambda message, _, __: ask(message)
 
 
 def _creating(create: Callable[[], Any]) -> Run:
@@ -177,6 +194,23 @@ def guarding_function(breaker: ICircuitBreaker) -> Callable[[type[Any], Any], An
     """Return the breaker's ``guard`` method if its class has one."""
     # Looked up on the class: an object that makes up attributes when asked has no ``guard``.
     return breaker.guard if callable(getattr(type(breaker), "guard", None)) else None  # type: ignore[attr-defined]  # just tested
+
+
+def _needs_no_shield(breaker: ICircuitBreaker) -> bool:
+    """Tell whether the breaker says of itself that it never counts a missing registration."""
+    # See ``IGuardingCircuitBreaker``.
+    return (
+        guarding_function(breaker) is not None
+        and getattr(type(breaker), "ignores_resolution_errors", False) is True
+    )
+
+
+def _guarded_asking(breaker: Any, handler: type[Any], create: Callable[[], Any]) -> Ask:
+    async def ask(message: Any) -> Any:
+        return await create().handle(message)
+
+    guarded: Ask = breaker.guard(handler, ask)
+    return guarded
 
 
 def _through_breaker(breaker: ICircuitBreaker, handler: type[Any], run: Run) -> Run:

@@ -19,10 +19,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
-from cqrs.dispatcher.answers import describe
+from cqrs.dispatcher.answers import answer_of
 from cqrs.dispatcher.attempts import Attempt, Bypass, Run, is_misconfigured
-from cqrs.dispatcher.models import FallbackAnswer, Outcome, make_tuple
+from cqrs.dispatcher.models import Outcome, make_tuple
 from cqrs.dispatcher.recorded import discard_events, take_events
+from cqrs.exceptions import ResolutionError
 
 Step: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 """``await step(message, resolver)``: the response, or an ``Outcome`` when there is more to tell."""
@@ -31,12 +32,20 @@ Step: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 def guarded_step(attempts: Sequence[Attempt[Run]]) -> Step:
     """Return the step that asks the handlers of ``attempts`` in turn."""
     primary = attempts[0]
-    run, direct, records_events = primary.run, primary.direct, primary.records_events
     if len(attempts) == 1 and primary.breaker is None and primary.create is not None:
-        return _recording_step(primary.create) if records_events else _direct_step(primary.create)
+        return _recording_step(primary.create) if primary.records_events else _direct_step(primary.create)
+    if len(attempts) == 2 and primary.escapes is is_misconfigured:
+        create_fallback = attempts[1].direct
+        if create_fallback is not None and (primary.direct is not None or primary.ask is not None):
+            return _pair_step(attempts, create_fallback)
+    return _general_step(attempts)
 
+
+def _general_step(attempts: Sequence[Attempt[Run]]) -> Step:
+    """Any number of fallbacks, scopes, events."""
+    primary = attempts[0]
+    run, direct, records_events = primary.run, primary.direct, primary.records_events
     has_fallback = len(attempts) > 1
-    only_fallback = attempts[1].direct if len(attempts) == 2 else None
 
     async def step(message: Any, resolver: Any) -> Any:
         ran: list[Any] = [] if records_events else _NOBODY
@@ -63,13 +72,39 @@ def guarded_step(attempts: Sequence[Attempt[Run]]) -> Step:
                 discard_events(ran)
             if final:
                 raise failure
-            if only_fallback is None:
-                return await _ask_fallbacks(attempts, message, resolver, failure)
-            try:
-                response = await only_fallback().handle(message)
-            except Exception as error:
-                link_fallback_error(attempts[1], error, failure)
+            return await _ask_fallbacks(attempts, message, resolver, failure)
+        finally:
+            del failure  # its traceback holds this frame
+
+    return step
+
+
+def _pair_step(attempts: Sequence[Attempt[Run]], create_fallback: Callable[[], Any]) -> Step:
+    """One fallback, no scopes, no events: the same table in one frame, as there is nothing to discard."""
+    primary, fallback = attempts
+    direct, ask, covered = primary.direct, primary.ask, primary.failure_exceptions
+
+    async def step(message: Any, _: Any) -> Any:
+        try:
+            if ask is not None:
+                return await ask(message)
+            return await direct().handle(message)  # type: ignore[misc]  # one of them there is
+        except ResolutionError:
+            raise
+        except Exception as error:
+            # Without a breaker, ``leads_to_fallback`` comes to the second condition.
+            if ask is not None:
+                if not primary.leads_to_fallback(error):
+                    raise
+            elif covered and not isinstance(error, covered):
                 raise
+            failure = error
+        try:
+            response = await create_fallback().handle(message)
+        except Exception as error:
+            link_fallback_error(fallback, error, failure)
+            raise
+        else:
             return make_tuple(Outcome, (response, (), (answer_of(attempts, 1, message, failure),)))
         finally:
             del failure  # its traceback holds this frame
@@ -139,26 +174,6 @@ async def _ask_fallbacks(
         raise AssertionError("the last fallback answers or raises")
     finally:
         del failure, latest, error  # their tracebacks hold this frame
-
-
-def answer_of(
-    attempts: Sequence[Attempt[Any]], position: int, message: Any, failure: Exception
-) -> FallbackAnswer:
-    """Return (and log) that the handler at ``position`` answered after the primary raised ``failure``."""
-    primary = attempts[0]
-    rejected = primary.breaker is not None and primary.breaker.is_circuit_breaker_error(failure)
-    # An open circuit is news once: until the primary was called again, the next answers are the same news.
-    is_news = not (rejected and primary.known_as_rejected)
-    primary.known_as_rejected = rejected
-    return describe(
-        message,
-        primary.handler,
-        attempts[position].handler,
-        position,
-        "circuit_open" if rejected else "error",
-        failure,
-        is_news,
-    )
 
 
 def link_fallback_error(attempt: Attempt[Any], error: Exception, cause: Exception) -> None:

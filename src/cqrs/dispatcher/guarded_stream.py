@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 
 from cqrs.circuit_breaker.protocol import ICircuitBreaker
 from cqrs.container.protocol import Resolver
-from cqrs.dispatcher.answers import announce
+from cqrs.dispatcher.answers import announce, answer_of
 from cqrs.dispatcher.attempts import Attempt, Bypass, guarding_function, is_misconfigured
 from cqrs.dispatcher.driven import Pump, close, driven
 from cqrs.dispatcher.fallback_pair import FallbackPair, declared_attempts
-from cqrs.dispatcher.guarded import answer_of, link_fallback_error
+from cqrs.dispatcher.guarded import link_fallback_error
 from cqrs.dispatcher.handlers import HandlesStreams, may_record_events
 from cqrs.dispatcher.models import FallbackAnswer
 from cqrs.dispatcher.recorded import clear_events, discard_events, take_events

@@ -16,6 +16,7 @@ from tests.breakers import (
     purgatory_rig,
 )
 from tests.integration.fallbacks.kinds import WORLDS, World
+from tests.integration.fallbacks.plain_kind import PlainRequestWorld
 
 MAKERS = {
     "native-window": native_window_rig,
@@ -26,6 +27,7 @@ MAKERS = {
     "minimal": minimal_rig,
 }
 BREAKERS = [*MAKERS, "aiobreaker-redis"]
+KINDS = {**WORLDS, PlainRequestWorld.kind: PlainRequestWorld}
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def rig(request: pytest.FixtureRequest, make_rig) -> Rig:  # type: ignore[no-unt
     return make_rig(request.param)
 
 
-@pytest.fixture(params=sorted(WORLDS))
+@pytest.fixture(params=sorted(KINDS))
 def world_of(request: pytest.FixtureRequest) -> type[World]:
     """Each kind of message in turn."""
-    return WORLDS[request.param]
+    return KINDS[request.param]

@@ -10,6 +10,7 @@ import cqrs
 from cqrs.container import BuiltinContainer
 from tests.breakers import Rig
 from tests.integration.fallbacks.kinds import (
+    WORLDS,
     Answer,
     Ask,
     EventWorld,
@@ -19,6 +20,7 @@ from tests.integration.fallbacks.kinds import (
     Told,
     World,
 )
+from tests.integration.fallbacks.plain_kind import PlainRequestWorld
 
 
 class TestChains:
@@ -90,7 +92,7 @@ class Refusing(Passing):
 
 
 class TestMiddleware:
-    @pytest.mark.parametrize("world_of", [RequestWorld, LinkWorld, StreamWorld])
+    @pytest.mark.parametrize("world_of", [RequestWorld, LinkWorld, StreamWorld, PlainRequestWorld])
     async def test_its_error_is_raised_and_neither_counted_nor_answered_by_a_fallback(
         self, guarded: Rig, world_of: type[World]
     ) -> None:
@@ -103,7 +105,7 @@ class TestMiddleware:
         assert (world.primary.built, world.fallback.built) == (0, 0)
         assert not await guarded.rejects(world.primary_class)
 
-    @pytest.mark.parametrize("world_of", [RequestWorld, LinkWorld, StreamWorld])
+    @pytest.mark.parametrize("world_of", [RequestWorld, LinkWorld, StreamWorld, PlainRequestWorld])
     async def test_it_runs_once_when_a_fallback_answers(self, rig: Rig, world_of: type[World]) -> None:
         passing = Passing()
         world = world_of(rig, middlewares=[passing], depth=2)
@@ -131,6 +133,7 @@ class TestMiddleware:
 
 
 class TestFollowUps:
+    @pytest.mark.parametrize("world_of", WORLDS.values(), ids=WORLDS.keys())
     async def test_a_failing_follow_up_does_not_make_the_primary_fail(
         self, guarded: Rig, world_of: type[World]
     ) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import cqrs
-from cqrs.circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
+from cqrs.circuit_breaker import CircuitBreakerPolicy, CircuitBreakers, Verdict
+from cqrs.container import BuiltinContainer
 from cqrs.dispatcher.request import RequestDispatcher
 from cqrs.exceptions import ResolutionError
 from tests.unit.dispatcher.breakers import CallBreaker, GuardBreaker, NaiveBreaker, Rejected
@@ -198,6 +199,71 @@ async def test_a_missing_registration_leaves_a_native_circuit_closed() -> None:
     assert (snapshot.failed, snapshot.in_flight) == (0, 0)
 
 
+class Unbuildable(Scripted):
+    """What it depends on turns out to be missing when it is built."""
+
+    def __init__(self) -> None:
+        raise ResolutionError("nobody registered Database")
+
+
+class Trusted(GuardBreaker):
+    """Says that it ignores missing registrations, and does."""
+
+    ignores_resolution_errors = True
+
+    def __init__(self) -> None:
+        super().__init__(threshold=1)
+        self.seen: list[type[BaseException]] = []
+
+    async def call(self, identifier: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await func(*args, **kwargs)
+        except BaseException as error:
+            self.seen.append(type(error))
+            raise
+
+
+@pytest.mark.parametrize("kind", [CallBreaker, NaiveBreaker, GuardBreaker])
+async def test_a_missing_registration_is_hidden_from_breakers_where_nothing_is_awaited(
+    kind: Any, script: Script
+) -> None:
+    breaker = kind(1)
+    requests = dispatcher(cqrs.RequestHandlerFallback(Unbuildable, B, (), breaker), BuiltinContainer())
+    for _ in range(3):
+        with pytest.raises(ResolutionError, match="Database"):
+            await requests.dispatch(Ask())
+    assert not breaker.is_open
+    assert "failure" not in breaker.outcomes
+    assert script.calls == []
+
+
+@pytest.mark.parametrize("container", [BuiltinContainer, Resolving])
+async def test_a_breaker_that_ignores_missing_registrations_may_be_shown_them(
+    container: Any, script: Script
+) -> None:
+    breaker = Trusted()
+    requests = dispatcher(cqrs.RequestHandlerFallback(Unbuildable, B, (), breaker), container())
+    with pytest.raises(ResolutionError, match="Database"):
+        await requests.dispatch(Ask())
+    assert (breaker.seen == [ResolutionError]) is (container is BuiltinContainer)
+    assert script.calls == []
+
+
+async def test_no_rule_of_a_native_policy_makes_a_missing_registration_a_failure(script: Script) -> None:
+    breakers = CircuitBreakers(
+        CircuitBreakerPolicy.consecutive(
+            threshold=1, record=lambda error: True, classify=lambda outcome: Verdict.FAILURE
+        )
+    )
+    requests = dispatcher(cqrs.RequestHandlerFallback(Unbuildable, B, (), breakers), BuiltinContainer())
+    for _ in range(3):
+        with pytest.raises(ResolutionError, match="Database"):
+            await requests.dispatch(Ask())
+    (name,) = breakers
+    assert (breakers[name].snapshot().failed, breakers[name].snapshot().ignored) == (0, 3)
+    assert script.calls == []
+
+
 async def test_a_constructor_that_fails_is_a_failure_of_the_handler(script: Script) -> None:
     breaker = CallBreaker()
     requests = dispatcher(
@@ -277,7 +343,9 @@ async def test_a_failed_plain_handlers_events_are_never_delivered(script: Script
     assert (await requests.dispatch(Ask())).events == ("R11",)
 
 
-async def test_nothing_of_a_failure_is_kept_alive(script: Script) -> None:
+@pytest.mark.parametrize("container", [BuiltinContainer, Resolving])
+@pytest.mark.parametrize("breaker", [None, CircuitBreakers(CircuitBreakerPolicy.consecutive(99))])
+async def test_nothing_of_a_failure_is_kept_alive(breaker: Any, container: Any) -> None:
     class Canary:
         pass
 
@@ -291,8 +359,8 @@ async def test_nothing_of_a_failure_is_kept_alive(script: Script) -> None:
 
     class FailsToo(Fails): ...
 
-    requests = dispatcher(cqrs.RequestHandlerFallback(Fails, B))
-    failing = dispatcher(cqrs.RequestHandlerFallback(Fails, FailsToo))
+    requests = dispatcher(cqrs.RequestHandlerFallback(Fails, B, (), breaker), container())
+    failing = dispatcher(cqrs.RequestHandlerFallback(Fails, FailsToo, (), breaker), container())
     gc.disable()
     try:
         await requests.dispatch(Ask())
