@@ -205,7 +205,6 @@ class ChaosProxy:
         try:
             waiter.result(timeout)
         except TimeoutError:
-            waiter.cancel()
             raise self._too_few(count, timeout) from None
 
     async def await_for_connections(self, count: int, *, timeout: float = 5.0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import os
 import socket
@@ -134,6 +135,21 @@ def test_a_reset_by_one_side_reaches_the_other_as_a_reset() -> None:
         assert proxy.open_connections == 0
 
 
+def test_a_reply_that_is_read_after_the_end_of_the_connection_is_whole() -> None:
+    with (
+        target() as listener,
+        ChaosProxy(*listener.getsockname()) as proxy,
+        line(proxy, listener) as (client, server),
+    ):
+        client.shutdown(socket.SHUT_WR)
+        assert server.recv(1) == b""
+        server.sendall(bytes(1 << 20))
+        server.close()
+        settle(proxy)
+        assert take(client, 1 << 20) == bytes(1 << 20)
+        assert client.recv(1) == b""
+
+
 def test_many_bytes_arrive_whole_and_are_counted() -> None:
     data = os.urandom(1024) * 4096
     with (
@@ -186,10 +202,14 @@ def test_a_server_that_does_not_read_slows_the_client_down() -> None:
 def test_finished_connections_are_counted_and_open_ones_apart() -> None:
     with target() as listener, ChaosProxy(*listener.getsockname()) as proxy:
         assert (proxy.connections, proxy.open_connections) == (0, 0)
+        for count in range(1, 21):
+            with dial(proxy):
+                assert proxy.connections == count, "whoever has connected is counted"
+        proxy.cut()
         with dial(proxy), dial(proxy):
-            assert (proxy.connections, proxy.open_connections) == (2, 2)
+            assert (proxy.connections, proxy.open_connections) == (22, 2)
             proxy.cut()
-            assert (proxy.connections, proxy.open_connections) == (2, 0)
+            assert (proxy.connections, proxy.open_connections) == (22, 0)
 
 
 def test_a_test_can_wait_for_connections() -> None:
@@ -242,3 +262,16 @@ def test_without_faults_an_idle_connection_stays_silent() -> None:
     ):
         assert_silent(proxy, client)
         assert_silent(proxy, server)
+
+
+async def test_who_stopped_waiting_for_connections_causes_no_noise_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with target() as listener:
+        async with ChaosProxy(*listener.getsockname()) as proxy:
+            with pytest.raises(TimeoutError):
+                await proxy.await_for_connections(1, timeout=0)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        gc.collect()
+    assert caplog.records == []

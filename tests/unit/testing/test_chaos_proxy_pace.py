@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from cqrs.testing import ChaosProxy, FakeClock
+from cqrs.testing.chaos_network import Network
 from tests.unit.testing.chaos_line import assert_reset, assert_silent, line, settle, take, target
 
 Line = tuple[socket.socket, socket.socket]
@@ -225,3 +227,17 @@ def test_in_real_time_slow_data_arrives_whole() -> None:
         data = bytes(range(256)) * 40
         client.sendall(data)
         assert take(server, len(data)) == data
+
+
+async def test_a_clock_that_moves_while_a_wait_begins_does_not_prolong_it(clock: FakeClock) -> None:
+    woken = asyncio.Event()
+    Network(asyncio.get_running_loop(), clock).call_at(clock() + 1.0, woken.set)
+    await asyncio.sleep(0)
+    clock.advance(0.5)  # the wait has been computed and has not begun yet
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not woken.is_set()
+    clock.advance(0.5)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert woken.is_set()
