@@ -34,7 +34,6 @@ class Gate:
 
     __slots__ = (
         "__weakref__",
-        "_own_hub",
         "busy",
         "clock",
         "generation",
@@ -51,7 +50,6 @@ class Gate:
         self.machine = machine
         self.clock = clock
         self.hubs = hubs
-        self._own_hub: ListenerHub | None = None
         self.lock = threading.RLock()
         self.busy = False
         # What a registry knows of it from its looks: the last use was between these two moments.
@@ -274,10 +272,13 @@ class Gate:
         if self.generation != generation():
             self._renew_lock()
         with self.lock:
-            if self._own_hub is None:
-                self._own_hub = first or ListenerHub()
-                self.hubs = (*self.hubs, self._own_hub)
-            return self._own_hub
+            for hub in self.hubs:
+                if hub.of_one_circuit:
+                    return hub
+            hub = first or ListenerHub()
+            hub.of_one_circuit = True
+            self.hubs = (*self.hubs, hub)
+            return hub
 
     def listened(self) -> bool:
         """Whether anybody would be told an event."""

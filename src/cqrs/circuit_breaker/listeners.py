@@ -95,10 +95,11 @@ class _Subscription:
 class ListenerHub:
     """The listeners of one circuit or of a whole registry."""
 
-    __slots__ = ("_lock", "subscriptions")
+    __slots__ = ("_lock", "of_one_circuit", "subscriptions")
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         self._lock = ForkedLock()
+        self.of_one_circuit = False
         self.subscriptions: tuple[_Subscription, ...] = ()
         if callable(listeners):
             raise ConfigurationTypeError(f"listeners must be a list of listeners, not the one {listeners!r}")

@@ -38,7 +38,6 @@ class Lane:
         "overdue",
         "quick",
         "ramping",
-        "records",
         "since",
         "slow_after",
         "state",
@@ -53,15 +52,12 @@ class Lane:
     kind = "lane"
     limit: float | None = None
 
-    def __init__(
-        self, state: State, era: int, now: float, window: Window, successes: int = 0, *, records: bool = True
-    ) -> None:
+    def __init__(self, state: State, era: int, now: float, window: Window, successes: int = 0) -> None:
         self.state = state
         self.ramping = state is State.HALF_OPEN  # traffic returns step by step
         self.era = era
         self.since = now
         self.window = window
-        self.records = records
         self.admitted = 0
         self.successes = successes
         self.consecutive = 0
@@ -80,6 +76,11 @@ class Lane:
             self.head = self.tail = _sentinel()
         self.judged = policy.judge.judges_results
         self.set_watch(watch)
+
+    @property
+    def records(self) -> bool:
+        """Whether outcomes are recorded in the window."""
+        return self.state is not State.DISABLED
 
     def drop_settled(self) -> None:
         """Move ``head`` past settled calls; each lets go of the next: one that hangs holds nothing."""

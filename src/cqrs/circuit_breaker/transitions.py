@@ -102,9 +102,8 @@ class Transitions:
             self._close(now, why, {})
 
     def _new_lane(self, state: State, era: int, now: float) -> Lane:
-        records = state is not State.DISABLED
-        window = make_window(self.policy.sliding_window, now) if records else NO_COUNTS
-        lane = Lane(state, era, now, window, records=records)
+        window = NO_COUNTS if state is State.DISABLED else make_window(self.policy.sliding_window, now)
+        lane = Lane(state, era, now, window)
         lane.configure(self.policy)
         return lane
 
