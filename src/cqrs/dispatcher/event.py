@@ -206,7 +206,9 @@ class EventDispatcher:
 
     def _compose(self) -> None:
         step: Step = self._handle
-        if self._chain is not None and self._chain.middlewares:
+        self.has_middlewares = self._chain is not None and bool(self._chain.middlewares)
+        """Whether anything is around the handlers of an event."""
+        if self._chain is not None and self.has_middlewares:
             step = through_middlewares(self._chain, step)
         self.step = step
         """Handles an event within the middlewares."""

@@ -73,6 +73,12 @@ class EventMediator:
         plan = self._dispatcher.plan_of(event)
         if plan is None:
             return
+        if plan.direct is not None and not self._dispatcher.has_middlewares:
+            for create in plan.direct:
+                await create().handle(event)
+            if announced() is not None:  # a handler sent a request itself
+                announce(None)
+            return
         if plan.needs_scope:
             async with DispatchScope(self._container) as scope:
                 fallbacks = await self._handle(event, scope)
