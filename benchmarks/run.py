@@ -26,7 +26,7 @@ QUICK_ROUNDS, QUICK_SECONDS, QUICK_PATIENCE = 5, 0.005, 0.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the benchmarks; returns 1 when a self-check failed or an unknown case was asked for."""
+    """Run the benchmarks; returns 1 when a self-check failed or the arguments make no sense."""
     options = parse(arguments)
     if options.worker:
         work(options.worker)
@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
         for case in ALL.values():
             print(f"{case.key:<28} {case.title}")
         return 0
+    if options.write and (options.case or options.quick or options.here or options.no_peers):
+        print("--write replaces the whole page: it takes a full run.", file=sys.stderr)
+        return 1
     unknown = [key for key in options.case if not any(key in known for known in ALL)]
     if unknown:
         print(f"No case matches {', '.join(unknown)}; `--list` names them all.", file=sys.stderr)

@@ -60,6 +60,14 @@ def test_the_page_shows_every_case_that_can_be_run() -> None:
     assert shown == set(KEYS)
 
 
+def test_a_partial_run_does_not_replace_the_page() -> None:
+    before = PAGE.read_bytes()
+    done = bench("--write", "--case", "send", "--here", "--rounds", "1")
+    assert done.returncode == 1
+    assert "full run" in done.stderr
+    assert PAGE.read_bytes() == before
+
+
 def test_an_unknown_case_is_refused_by_name() -> None:
     done = bench("--case", "no-such-case")
     assert done.returncode == 1
