@@ -24,9 +24,9 @@ STREAM = Case(
     title="stream, per item",
     what=(
         "`async for item in mediator.stream(request)` over 1 000 items of a handler that yields a constant, "
-        "no middleware; one stream after the other, their set-up included, divided by the items. The handler has "
-        "an `events` property, empty, and `clear_events`, as python-cqrs demands: both are called for each item. "
-        "Floor: `async for item in Handler().handle(request)`, which calls neither."
+        "no middleware; one stream after the other, their set-up included, divided by the items. The "
+        "handler has an `events` property, empty, and `clear_events`, as python-cqrs demands: both are "
+        "called for each item. Floor: `async for item in Handler().handle(request)`, which calls neither."
     ),
     targets=(Target("Holdfast", "ratio", 3.0),),
     cannot="diator does not stream.",
