@@ -74,8 +74,10 @@ def fail(circuit: CircuitBreaker, times: int = 1) -> None:
 
 
 def succeed(circuit: CircuitBreaker, times: int = 1) -> None:
-    """Run successful calls."""
-    settle(circuit, *[Verdict.SUCCESS] * times)
+    """Run successful calls; unlike :func:`settle`, on the path that takes no lock."""
+    for _ in range(times):
+        with circuit.permit():
+            pass
 
 
 def trip(circuit: CircuitBreaker) -> None:

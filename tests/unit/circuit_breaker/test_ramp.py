@@ -9,7 +9,7 @@ import pytest
 from cqrs.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy, Ramp, State, Verdict
 from cqrs.testing import FakeClock, TransitionRecorder, assert_trace
 
-from .support import breaker, fail, half_open, rejection, succeed, time_policy
+from .support import breaker, count_policy, fail, half_open, rejection, succeed, time_policy
 
 
 def ramp_policy(ramp: Ramp | None = None, **fields: Any) -> CircuitBreakerPolicy:
@@ -81,6 +81,22 @@ def test_l10_failures_just_before_the_end_of_the_ramp_count_after_it(clock: Fake
     assert offer(circuit, 4, Verdict.FAILURE) in (3, 4)
     clock.advance(0.125)
     assert circuit.snapshot().window_failures >= 3
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"slow_call_duration_threshold": 60.0, "count_in_flight_slow": False}], ids=["", "timed"]
+)
+def test_l10_a_success_after_the_ramp_may_complete_the_minimum(
+    clock: FakeClock, fields: dict[str, Any]
+) -> None:
+    policy = count_policy(5, recovery_ramp=Ramp(8.0, 0.25), failure_rate_threshold=0.25, **fields)
+    circuit = ramping(clock, policy)
+    assert offer(circuit, 8, Verdict.FAILURE) == 2
+    clock.advance(8)
+    for expected in [State.CLOSED, State.CLOSED, State.OPEN]:
+        assert circuit.state is State.CLOSED
+        circuit.call(int)
+        assert circuit.state is expected
 
 
 def test_l10_the_ramp_starts_with_a_fresh_window(clock: FakeClock) -> None:

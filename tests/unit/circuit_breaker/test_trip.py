@@ -207,6 +207,16 @@ def test_l03_an_overdue_call_is_counted_once_however_often_it_is_looked_at(clock
     assert len(hung) == 3
 
 
+def test_l03_a_quick_success_is_evaluated_with_the_calls_that_are_overdue_by_then(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(8, minimum_number_of_calls=4, **SLOW), clock)
+    hung = [circuit.acquire() for _ in range(3)]
+    clock.advance(1)
+    with circuit.permit():
+        clock.advance(1)
+    assert circuit.state is State.OPEN  # three overdue and one quick call: three quarters of four
+    assert len(hung) == 3
+
+
 @pytest.mark.parametrize("neutral", [Verdict.IGNORED, Verdict.INCONCLUSIVE])
 def test_l03_an_overdue_call_that_ends_neutral_leaves_no_mark(clock: FakeClock, neutral: Verdict) -> None:
     circuit = breaker(count_policy(8, minimum_number_of_calls=4, **SLOW), clock)
