@@ -92,7 +92,10 @@ class RequestMediator:
             response, events, fallbacks = result
             if events:
                 await self._processor.process(events, None)
-            announce(fallbacks[-1] if fallbacks else None)
+            if fallbacks:
+                announce(fallbacks[-1])
+            elif announced() is not None:  # a handler sent a request itself
+                announce(None)
             return response
         if announced() is not None:  # the handler sent a request itself
             announce(None)

@@ -27,7 +27,7 @@ MAKERS = {
     "minimal": minimal_rig,
 }
 BREAKERS = [*MAKERS, "aiobreaker-redis"]
-KINDS = {**WORLDS, PlainRequestWorld.kind: PlainRequestWorld}
+KINDS: dict[str, type[World]] = {**WORLDS, PlainRequestWorld.kind: PlainRequestWorld}
 
 
 @pytest.fixture
