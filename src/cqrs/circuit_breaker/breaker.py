@@ -31,7 +31,7 @@ class CircuitBreaker:
         name: what errors, events and metrics call it.
         policy: a ``CircuitBreakerPolicy``; the default one when ``None``.
         clock: monotonic clock in seconds.
-        random: numbers in [0, 1) for the jitter of waits.
+        random: numbers in [0, 1) for the jitter of waits; must be quick, the circuit's lock is held.
         listeners: callables that get each ``CircuitEvent``; see ``add_listener``.
 
     Raises:

@@ -25,6 +25,15 @@ from cqrs.circuit_breaker.verdict import FAILURE, SUCCESS, Trip, Verdict
 R = TypeVar("R")
 Arguments = TypeVarTuple("Arguments")
 
+
+class NoLane:
+    """Stands in for the machine of a gate whose admissions must all pass through ``enter``."""
+
+    lane = None
+
+
+NO_LANE = NoLane()
+
 Token = Lane | Grant
 """An admission: a grant, or the lane itself for a call that nobody times."""
 
@@ -86,7 +95,9 @@ class Gate:
         grant = Grant(lane, now)
         first = lane.head.next
         if lane.linked and (
-            now >= lane.window.segment_end or (first is not None and now - first.started >= lane.slow_after)
+            lane.watch
+            or now >= lane.window.segment_end
+            or (first is not None and now - first.started >= lane.slow_after)
         ):
             return self.enter_locked()  # there may be something to count
         if lane is not machine.lane:
@@ -156,6 +167,11 @@ class Gate:
 
     def _duration(self, token: Token) -> float | None:
         return token.duration(self.clock()) if isinstance(token, Grant) else None
+
+    @property
+    def quick_machine(self) -> Machine | NoLane:
+        """Where a guard may look for a lane to admit and settle calls in by itself."""
+        return self.machine
 
     def answered(self, token: Token) -> None:
         """Note that a stream has delivered its first item: that is the duration that counts (L13)."""

@@ -61,7 +61,7 @@ def _check_function(func: object) -> None:
 
 
 def _guard_plain(gate: Gate, func: Callable[..., Any]) -> Callable[..., Any]:
-    enter, leave, fail, machine = gate.enter, gate.leave, gate.fail, gate.machine
+    enter, leave, fail, machine = gate.enter, gate.leave, gate.fail, gate.quick_machine
 
     def guarded(*args: Any, **kwargs: Any) -> Any:
         lane = machine.lane
@@ -90,7 +90,7 @@ def _guard_plain(gate: Gate, func: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _guard_coroutine(gate: Gate, func: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
-    enter, leave, fail, machine = gate.enter, gate.leave, gate.fail, gate.machine
+    enter, leave, fail, machine = gate.enter, gate.leave, gate.fail, gate.quick_machine
 
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         lane = machine.lane

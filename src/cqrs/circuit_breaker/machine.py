@@ -278,7 +278,7 @@ class Machine(Transitions):
         figures = conditions.figures(policy, counts, lane.overdue, lane.consecutive, minimum)
         why = why or "a call asked for it"
         if lane.state is State.METRICS_ONLY:  # L11
-            lane.set_watch(False)
+            lane.set_watch(lane.consecutive > 0)
             if not lane.would_open:
                 lane.would_open = True
                 self._tell(WouldOpen(self.name, lane.era, now, why, figures))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, ParamSpec, TypeVar, cast
 from cqrs.circuit_breaker import validation
 from cqrs.circuit_breaker.breaker import CircuitBreaker, check_policy
 from cqrs.circuit_breaker.errors import CircuitOpenError
-from cqrs.circuit_breaker.gate import Gate, Token
+from cqrs.circuit_breaker.gate import NO_LANE, Gate, NoLane, Token
 from cqrs.circuit_breaker.interruptions import ForkedLock
 from cqrs.circuit_breaker.listeners import Listener, ListenerHub
 from cqrs.circuit_breaker.machine import Machine
@@ -36,6 +36,10 @@ class _ChildGate(Gate):
     __slots__ = ("parent",)
 
     parent: Gate
+
+    @property
+    def quick_machine(self) -> Machine | NoLane:
+        return NO_LANE  # every admission asks the parent
 
     def enter(self) -> Token:
         shut = self.parent.machine.phase
