@@ -31,6 +31,9 @@ VERDICTS: list[Verdict | Trip] = [
 ]
 
 
+FORMS = ["call", "block", "permit"]
+
+
 class Down(Exception):
     """What a failing call raises."""
 
@@ -104,14 +107,35 @@ class Pair:
     def drop(self, running: Running) -> None:
         assert running.permit.drop() is self.model.drop(running.call)
 
-    def run(self, verdicts: list[Verdict | Trip], seconds: float, by_hand: bool = False) -> None:
-        """Make one call after the other, each of some length."""
+    def call(self, verdict: Verdict, seconds: float) -> None:
+        """Make one guarded call that returns or raises."""
+        call = self.model.admit()
+        reached = False
+
+        def dependency() -> None:
+            nonlocal reached
+            reached = True
+            self.advance(seconds)
+            if verdict is Verdict.FAILURE:
+                raise Down
+
+        try:
+            self.engine.call(dependency)
+        except (Down, CircuitOpenError):
+            pass
+        assert reached is (call is not None)
+        if call is not None:
+            self.model.settle(call, verdict)
+
+    def run(self, verdicts: list[Verdict | Trip], seconds: float, form: str = "call") -> None:
+        """Make one call after the other, each of some length, in one of the ``FORMS``."""
         for verdict in verdicts:
-            running = self.start()
-            if running is not None:
+            if form == "call" and verdict in (Verdict.SUCCESS, Verdict.FAILURE):
+                self.call(Verdict(verdict), seconds)
+            elif (running := self.start()) is not None:
                 self.advance(seconds)
-                self.end(running, verdict, by_hand)
-                self.check()
+                self.end(running, verdict, form == "permit")
+            self.check()
 
     # ------------------------------------------------------------------ time
 
@@ -151,7 +175,7 @@ class Pair:
         running = self.start()
         self.advance(self.model.policy.max_probe_duration + late)
         self.check()
-        self.run([Verdict.IGNORED], 0.0, by_hand=True)
+        self.run([Verdict.IGNORED], 0.0)
         return running
 
     # ------------------------------------------------------------------ orders

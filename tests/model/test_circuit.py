@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from cqrs.circuit_breaker import CircuitBreakerPolicy, Mode, State, Trip, Verdict, gate, transitions
 
-from .pair import LATENESS, VERDICTS, Pair, Running
+from .pair import FORMS, LATENESS, VERDICTS, Pair, Running
 from .policies import TICK, draw_policy, for_reload
 
 verdicts = st.sampled_from(VERDICTS)
@@ -73,9 +73,10 @@ class CircuitMachine(RuleBasedStateMachine):
     @rule(
         verdicts=st.lists(verdicts, min_size=1, max_size=6),
         seconds=st.sampled_from([0.0, 0.0, TICK, 0.5, 1.5]),
+        form=st.sampled_from(FORMS),
     )
-    def run_calls(self, verdicts: list[Verdict | Trip], seconds: float) -> None:
-        self.pair.run(verdicts, seconds)
+    def run_calls(self, verdicts: list[Verdict | Trip], seconds: float, form: str) -> None:
+        self.pair.run(verdicts, seconds, form)
 
     @rule(seconds=ticks)
     def wait(self, seconds: float) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from cqrs.circuit_breaker import Mode, State
 
-from .pair import LATENESS, VERDICTS, Pair, Running
+from .pair import FORMS, LATENESS, VERDICTS, Pair, Running
 from .policies import TICK, draw_policy, for_reload
 
 WALKS = int(os.environ.get("MODEL_WALKS", "2000"))
@@ -93,8 +93,9 @@ class Walk:
     def run(self) -> None:
         verdicts = [self.random.choice(VERDICTS) for _ in range(self.random.randint(1, 6))]
         seconds = self.random.choice([0.0, 0.0, TICK, 0.5, 1.5])
-        self.note("run", verdicts, seconds)
-        self.pair.run(verdicts, seconds)
+        form = self.random.choice(FORMS)
+        self.note("run", *verdicts, seconds, form)
+        self.pair.run(verdicts, seconds, form)
 
     def wait(self) -> None:
         seconds = self.seconds()

@@ -10,6 +10,7 @@ import pytest
 
 from cqrs.circuit_breaker import (
     CircuitBreaker,
+    CircuitBreakerPolicy,
     CircuitBreakers,
     CircuitOpenError,
     ICircuitBreaker,
@@ -31,6 +32,7 @@ from .support import (
     time_policy,
     trip,
 )
+from .test_equivalence import FORMS, Dependency, Form
 
 
 def registry(clock: FakeClock, **kwargs: object) -> CircuitBreakers:
@@ -204,6 +206,25 @@ def test_l15_an_open_parent_vetoes(clock: FakeClock) -> None:
     assert child.snapshot().in_flight == 0
     breakers["llm"].clear_override()
     succeed(child)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+@pytest.mark.parametrize(
+    "policy", [CircuitBreakerPolicy.consecutive(2), CircuitBreakerPolicy()], ids=["row", "rate"]
+)
+async def test_l15_an_open_parent_vetoes_every_form(
+    clock: FakeClock, form: Form, policy: CircuitBreakerPolicy
+) -> None:
+    breakers = CircuitBreakers(policy, clock=clock)
+    child, dependency = breakers.key("llm", "tenant-1"), Dependency(clock)
+    await form(child, dependency, "ok")
+    breakers["llm"].override(Mode.FORCED_OPEN)
+    with pytest.raises(CircuitOpenError) as rejected:
+        await form(child, dependency, "ok")
+    assert rejected.value.source == "parent"
+    breakers["llm"].clear_override()
+    await form(child, dependency, "ok")
+    assert (child.snapshot().succeeded, child.snapshot().rejected, child.snapshot().in_flight) == (2, 1, 0)
 
 
 def test_l15_a_veto_consumes_no_probe_of_the_child(clock: FakeClock) -> None:
