@@ -68,10 +68,10 @@ class Lane:
 
     def configure(self, policy: CircuitBreakerPolicy, *, watch: bool = False) -> None:
         """Take over what the path without a lock needs to know of the policy."""
-        slow = policy.slow_call_duration_threshold if self.records else None
+        slow = policy.slow_call_duration_threshold
         self.slow_after = math.inf if slow is None else slow
         self.timed = slow is not None
-        self.linked = self.timed and policy.count_in_flight_slow
+        self.linked = self.timed and self.records and policy.count_in_flight_slow
         if self.linked and self.head is NO_GRANT:
             self.head = self.tail = _sentinel()
         self.judged = policy.judge.judges_results
