@@ -159,6 +159,12 @@ def test_l11_a_later_override_replaces_an_earlier_one_and_its_expiry(clock: Fake
     assert circuit.state is State.DISABLED
 
 
+def test_l11_an_override_without_a_reason_still_gives_one(clock: FakeClock) -> None:
+    circuit = breaker(clock=clock)
+    circuit.override(Mode.FORCED_OPEN)
+    assert "forced_open" in rejection(circuit).reason
+
+
 def test_l11_an_override_is_announced_with_its_author(clock: FakeClock) -> None:
     circuit = breaker(clock=clock)
     events: list[object] = []

@@ -126,6 +126,16 @@ def test_l04_a_dropped_permit_is_neutral() -> None:
     assert circuit.state is State.OPEN  # and it did not break the run of failures
 
 
+@pytest.mark.parametrize("first", ["success", "drop"])
+def test_l04_a_permit_that_has_ended_cannot_be_dropped(first: str) -> None:
+    circuit = breaker()
+    permit = circuit.acquire()
+    assert getattr(permit, first)() is True
+    before = circuit.snapshot()
+    assert permit.drop() is False
+    assert circuit.snapshot() == before
+
+
 @pytest.mark.parametrize("on_cancel", ["slow_if_exceeded", "failure"])
 def test_l04_a_dropped_permit_is_neutral_whatever_a_cancellation_is(clock: FakeClock, on_cancel: str) -> None:
     policy = count_policy(1, slow_call_duration_threshold=2.0, on_cancel=on_cancel)

@@ -158,6 +158,17 @@ def test_l10_the_trace_of_a_recovery_goes_through_the_ramp(clock: FakeClock) -> 
     assert trace == ["closed -> open", "open -> half_open", "half_open -> closed"]
 
 
+def test_l10_the_event_says_that_the_half_open_circuit_is_ramping(clock: FakeClock) -> None:
+    recorder = TransitionRecorder()
+    circuit = breaker(ramp_policy(), clock)
+    circuit.add_listener(recorder, inline=True)
+    half_open(circuit, clock)
+    succeed(circuit)
+    clock.advance(8)
+    succeed(circuit)
+    assert [change.phase for change in recorder.changes] == [None, "probing", "ramping", None]
+
+
 def test_l10_a_straggler_of_the_probing_phase_does_not_count_in_the_ramp(clock: FakeClock) -> None:
     policy = ramp_policy(permitted_calls_in_half_open=3, max_concurrent_probes=3)
     circuit = breaker(policy, clock)
