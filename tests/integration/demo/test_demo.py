@@ -28,14 +28,19 @@ class Demo:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         name, _, value = self._mark.partition("=")
-        return subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "cqrs.cli", "demo", *arguments],
-            cwd=self._folder,
-            env={**os.environ, name: value},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        # A process started in the background ignores SIGINT, and so would its children.
+        previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-W", "error", "-m", "cqrs.cli", "demo", *arguments],
+                cwd=self._folder,
+                env={**os.environ, name: value},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        finally:
+            signal.signal(signal.SIGINT, previous)
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         process = self.start(*arguments)
