@@ -193,14 +193,25 @@ async def test_an_outer_cancellation_of_a_timed_probe_is_still_a_cancellation(cl
     assert (circuit.state, circuit.snapshot().cancelled) == (State.HALF_OPEN, 1)
 
 
-async def test_only_probes_are_cut_off(clock: FakeClock) -> None:
-    circuit = breaker(count_policy(probe_timeout=0.001), clock)
+async def test_only_probes_are_cut_off(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    circuit = breaker(count_policy(probe_timeout=0.5), clock)
+    limits: list[float | None] = []
+    timeout = asyncio.timeout
 
-    async def takes_longer() -> str:
-        await asyncio.sleep(0.01)
+    def noted(seconds: float | None) -> asyncio.Timeout:
+        limits.append(seconds)
+        return timeout(seconds)
+
+    monkeypatch.setattr(asyncio, "timeout", noted)
+
+    async def answer() -> str:
         return "done"
 
-    assert await circuit.call(takes_longer) == "done"
+    assert await circuit.call(answer) == "done"
+    assert limits == []
+    half_open(circuit, clock)
+    assert await circuit.call(answer) == "done"
+    assert limits == [0.5]
 
 
 def test_settling_as_cancelled_by_hand_is_neutral() -> None:

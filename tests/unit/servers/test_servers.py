@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +52,14 @@ def test_the_server_ends_also_when_the_tests_are_killed(tmp_path: Path) -> None:
     assert process.stdout is not None
     path = process.stdout.readline().strip().removeprefix("unix://")
     assert Path(path).is_socket()
-    process.kill()
-    process.wait(30)
-    process.stdout.close()
-    deadline = time.monotonic() + 30
-    while _answers(path):
-        assert time.monotonic() < deadline, "the server outlived the tests"
-        time.sleep(0.01)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(path)
+        process.kill()
+        process.wait(30)
+        process.stdout.close()
+        assert client.recv(1) == b"", "the server outlived the tests"
+    assert not _answers(path)
     shutil.rmtree(Path(path).parent)
 
 
