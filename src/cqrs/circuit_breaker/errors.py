@@ -89,3 +89,24 @@ class CircuitOpenError(CqrsError):
 def quick_rejection(*fields: str | float | None) -> CircuitOpenError:
     """Return an error from all its fields in order, without the cost of ``__init__``."""
     return CircuitOpenError.__new__(CircuitOpenError, *fields)
+
+
+class StoreError(CqrsError):
+    """Something about the store that shares circuits; never raised into a guarded call."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store did not answer, or refused.
+
+    Args:
+        store: which store: its kind, address and namespace, without a password.
+        reason: what failed.
+    """
+
+    def __init__(self, store: str, reason: str) -> None:
+        super().__init__(store, reason)
+        self.store = store
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.store}: {self.reason}"
