@@ -1,0 +1,189 @@
+"""Both coordinators behind one face: what a store does with requests, and what happens to stores."""
+
+from __future__ import annotations
+
+import copy
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any, Protocol
+
+import pytest
+
+from cqrs.circuit_breaker.fleet.coordinator import Coordinator
+
+START_US = 1_800_000_000_000_000
+"""Where the virtual clocks begin: 16 digits, as those of a real server."""
+
+Message = dict[str, Any]
+
+
+class Server(Protocol):
+    """A store that stands at a time that the test sets."""
+
+    def exchange(self, request: Message, now_us: int) -> Message: ...
+    def published(self) -> list[Message]:
+        """Take the messages since the last call."""
+        ...
+
+    def audited(self) -> list[dict[str, str]]:
+        """Take the audit entries since the last call; all values are texts, as a stream has them."""
+        ...
+
+    def flush(self) -> None: ...
+    def dump(self) -> Any: ...
+    def load(self, dump: Any) -> None: ...
+
+
+class PythonServer:
+    """The coordinator in Python."""
+
+    def __init__(self) -> None:
+        self.coordinator = Coordinator()
+
+    def exchange(self, request: Message, now_us: int) -> Message:
+        before = copy.deepcopy(request)
+        reply = self.coordinator.exchange(request, now_us)
+        assert request == before, "a request belongs to its sender"
+        return reply
+
+    def published(self) -> list[Message]:
+        messages, self.coordinator.published = self.coordinator.published, []
+        return messages
+
+    def audited(self) -> list[dict[str, str]]:
+        entries = [{key: str(value) for key, value in entry.items()} for entry in self.coordinator.audit]
+        self.coordinator.audit.clear()
+        return entries
+
+    def flush(self) -> None:
+        self.coordinator.clear()
+
+    def dump(self) -> Any:
+        return self.coordinator.dump()
+
+    def load(self, dump: Any) -> None:
+        self.coordinator.load(dump)
+
+
+CLOCK_LINE = "local t = redis.call('TIME')"
+CLOCK_KEY = "local t = cjson.decode(redis.call('GET', KEYS[1] .. 'clock'))"
+
+
+class LuaServer:
+    """The script in a real server; the one line that reads the server's clock reads a key instead."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.prefix = f"holdfast:1:{{test-{uuid.uuid4().hex}:0}}:"
+        source = files("cqrs.circuit_breaker.redis").joinpath("fleet.lua").read_text("utf-8")
+        assert source.count(CLOCK_LINE) == 1
+        assert source.count("'TIME'") == 1
+        self.sha = client.script_load(source.replace(CLOCK_LINE, CLOCK_KEY))
+        self.channel = client.pubsub(ignore_subscribe_messages=False)
+        self.channel.subscribe(self.prefix + "ch")
+        assert self.channel.get_message(timeout=2.0)["type"] == "subscribe"
+        self.last_entry = "-"
+
+    def exchange(self, request: Message, now_us: int) -> Message:
+        clock = json.dumps([str(now_us // 1_000_000), str(now_us % 1_000_000)])
+        pipeline = self.client.pipeline(transaction=False)
+        pipeline.set(self.prefix + "clock", clock)
+        pipeline.evalsha(self.sha, 1, self.prefix, json.dumps(request))
+        reply: Message = json.loads(pipeline.execute()[1], parse_float=refuse)
+        return reply
+
+    def published(self) -> list[Message]:
+        self.client.publish(self.prefix + "ch", "end")  # what was published before has arrived when this has
+        messages: list[Message] = []
+        while True:
+            message = self.channel.get_message(timeout=2.0)
+            assert message is not None, "a message got lost"
+            if message["data"] == b"end":
+                return messages
+            messages.append(json.loads(message["data"], parse_float=refuse))
+
+    def audited(self) -> list[dict[str, str]]:
+        entries = self.client.xrange(self.prefix + "audit", min=self.last_entry)
+        if entries:
+            self.last_entry = "(" + entries[-1][0].decode()
+        return [{key.decode(): value.decode() for key, value in entry.items()} for _, entry in entries]
+
+    def _keys(self) -> list[bytes]:
+        """All but the audit, which is no state."""
+        keys = self.client.scan_iter(match=self.prefix + "*", count=1000)
+        return [key for key in keys if not key.endswith((b":audit", b":clock"))]
+
+    def flush(self) -> None:
+        if keys := self._keys():
+            self.client.delete(*keys)
+
+    def dump(self) -> Any:
+        return {key: self.client.dump(key) for key in self._keys()}
+
+    def load(self, dump: Any) -> None:
+        self.flush()
+        for key, value in dump.items():
+            self.client.restore(key, 0, value)
+
+    def close(self) -> None:
+        self.channel.close()
+        self.flush()
+        self.client.delete(self.prefix + "audit", self.prefix + "clock")
+
+
+def refuse(number: str) -> float:
+    """Fail: a time that is not a whole number has been rounded somewhere."""
+    raise AssertionError(f"{number} in a reply")
+
+
+class BothServers:
+    """The coordinator in Python and the script, which must say the same to everything."""
+
+    def __init__(self, lua: LuaServer) -> None:
+        self.python = PythonServer()
+        self.lua = lua
+
+    def exchange(self, request: Message, now_us: int) -> Message:
+        reply = self.python.exchange(request, now_us)
+        assert self.lua.exchange(request, now_us) == reply, "Lua == Python"
+        return reply
+
+    def published(self) -> list[Message]:
+        messages = self.python.published()
+        assert self.lua.published() == messages, "Lua == Python"
+        return messages
+
+    def audited(self) -> list[dict[str, str]]:
+        entries = self.python.audited()
+        assert self.lua.audited() == entries, "Lua == Python"
+        return entries
+
+    def flush(self) -> None:
+        self.python.flush()
+        self.lua.flush()
+
+    def dump(self) -> Any:
+        return self.python.dump(), self.lua.dump()
+
+    def load(self, dump: Any) -> None:
+        self.python.load(dump[0])
+        self.lua.load(dump[1])
+
+
+KINDS = ["python", "both"]
+
+
+@contextmanager
+def running(kind: str, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Provide the server of one of the ``KINDS``; a real one is only started for those that need it."""
+    if kind == "python":
+        yield PythonServer()
+        return
+    lua = LuaServer(request.getfixturevalue("redis_client"))
+    try:
+        yield BothServers(lua)
+    finally:
+        lua.close()
