@@ -1,0 +1,1 @@
+"""Circuits that processes share through Redis, Valkey, or what speaks their protocol."""
