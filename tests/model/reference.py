@@ -388,8 +388,11 @@ class Model:
 
     def finish_ramp(self) -> None:
         records, answers, newest = self.records, self.answers, self.newest
+        ramp = self.policy.recovery_ramp
+        over = self.now if ramp is None else min(self.now, self.since + ramp.duration)
         self.streak = max(0, self.streak - 1)
         self.go(State.CLOSED)
+        self.since = over  # healthy since all calls could pass again, not since the next one came
         self.records, self.answers, self.newest = records, answers, newest
 
     def go(self, state: State) -> None:

@@ -1,8 +1,13 @@
 """Circuit breakers: one state machine, guarding any kind of call; knows nothing of messages or HTTP."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cqrs._lazy import lazy_exports
 from cqrs.circuit_breaker.breaker import CircuitBreaker
 from cqrs.circuit_breaker.conditions import Condition
-from cqrs.circuit_breaker.errors import CircuitOpenError
+from cqrs.circuit_breaker.errors import CircuitOpenError, StoreError, StoreUnavailableError
 from cqrs.circuit_breaker.events import (
     CallFailed,
     CallRejected,
@@ -10,7 +15,11 @@ from cqrs.circuit_breaker.events import (
     OverrideChanged,
     PolicyReloaded,
     ProbesLost,
+    SettingsDiffer,
     StateChanged,
+    StoreDegraded,
+    StoreRecovered,
+    StoreRefused,
     WouldOpen,
 )
 from cqrs.circuit_breaker.permit import Permit
@@ -27,6 +36,23 @@ from cqrs.circuit_breaker.states import Mode, State
 from cqrs.circuit_breaker.timing import Backoff, CountWindow, Ramp, TimeWindow
 from cqrs.circuit_breaker.verdict import Outcome, Trip, Verdict
 
+if TYPE_CHECKING:
+    from cqrs.circuit_breaker.fleet.store import Store as Store
+    from cqrs.circuit_breaker.fleet.store import StoreHealth as StoreHealth
+    from cqrs.circuit_breaker.fleet.view import FleetView as FleetView
+    from cqrs.circuit_breaker.redis.store import RedisStore as RedisStore
+
+# What only shared circuits need is imported when it is first used.
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "FleetView": "cqrs.circuit_breaker.fleet.view",
+        "RedisStore": "cqrs.circuit_breaker.redis.store",
+        "Store": "cqrs.circuit_breaker.fleet.store",
+        "StoreHealth": "cqrs.circuit_breaker.fleet.store",
+    },
+)
+
 __all__ = [
     "Backoff",
     "CallFailed",
@@ -39,6 +65,7 @@ __all__ = [
     "Condition",
     "CountWindow",
     "Explanation",
+    "FleetView",
     "ICircuitBreaker",
     "IGuardingCircuitBreaker",
     "Mode",
@@ -48,9 +75,18 @@ __all__ = [
     "PolicyReloaded",
     "ProbesLost",
     "Ramp",
+    "RedisStore",
+    "SettingsDiffer",
     "Snapshot",
     "State",
     "StateChanged",
+    "Store",
+    "StoreDegraded",
+    "StoreError",
+    "StoreHealth",
+    "StoreRecovered",
+    "StoreRefused",
+    "StoreUnavailableError",
     "TimeWindow",
     "Trip",
     "Verdict",

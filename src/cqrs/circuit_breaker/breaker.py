@@ -170,14 +170,19 @@ class CircuitBreaker:
         ttl: float | timedelta | None = None,
         actor: str | None = None,
         reason: str | None = None,
+        local: bool = False,
     ) -> None:
-        """Put an operating mode in force, with empty counts.
+        """Put an operating mode in force in this process, with empty counts.
+
+        For all processes that share the circuit, use ``CircuitBreakers.override``.
 
         Args:
             mode: ``FORCED_OPEN``, ``DISABLED``, ``METRICS_ONLY`` or ``ENABLED``.
             ttl: seconds (or ``timedelta``) until the policy's ``initial_mode`` returns; > 0; ``None``: never.
             actor: who does it; told to listeners.
             reason: why; also the reason of rejections.
+            local: only for a shared circuit: win over an override of the fleet in any case; else the stricter
+                of both is in force.
 
         Raises:
             ConfigurationTypeError: ``mode`` is not a ``Mode``.
@@ -189,7 +194,7 @@ class CircuitBreaker:
             )
         seconds = None if ttl is None else validation.seconds("ttl", ttl)
         machine = self.gate.machine
-        self.gate.order(lambda now: machine.set_mode(mode, now, seconds, actor, reason))
+        self.gate.order(lambda now: machine.set_mode(mode, now, seconds, actor, reason, local))
 
     def clear_override(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Return to the policy's ``initial_mode``, with empty counts; nothing happens without an override."""

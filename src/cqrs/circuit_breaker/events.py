@@ -32,6 +32,7 @@ class StateChanged(CircuitEvent):
         reason: why, in a few words.
         phase: ``"probing"`` or ``"ramping"`` when ``to_state`` is half-open, else ``None``.
         evidence: the figures behind it: counts, rates, thresholds, waits.
+        source: ``"local"``, or ``"fleet"`` when the processes that share the circuit have decided it.
     """
 
     from_state: State
@@ -39,6 +40,7 @@ class StateChanged(CircuitEvent):
     reason: str
     phase: str | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    source: str = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +96,41 @@ class CallRejected(CircuitEvent):
 
     state: State
     retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDegraded(CircuitEvent):
+    """The store that shares circuits has not answered for too long: every process decides for itself.
+
+    ``name`` is the namespace of the store; ``era`` is 0. Told once, until ``StoreRecovered``.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecovered(CircuitEvent):
+    """The store answers again; ``after`` is how many seconds it did not."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsDiffer(CircuitEvent):
+    """Processes share a circuit with different policies: the stricter of both applies (F13).
+
+    Told once for each pair of values, which are those of this process and of the store.
+    """
+
+    ours: str
+    theirs: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRefused(CircuitEvent):
+    """The store cannot keep this circuit, which stays local: a foreign value under its key, say.
+
+    Told once for each reason.
+    """
+
+    reason: str

@@ -1,9 +1,10 @@
 """The shell around the state machine: lock, clock and delivery of events.
 
-Every form of a guarded call goes through three steps: ``enter`` admits it or raises, then exactly one of
-``leave`` (it returned) and ``fail`` (it raised) settles it. While a circuit is closed and healthy the steps
-take no lock: they consist of statements that CPython does not interrupt, on data that only grows. Everything
-else happens in ``Machine`` under the lock. User code never runs under it.
+Every form of a guarded call goes through three steps: ``enter`` admits it or raises (where others must agree,
+``complete`` waits for them), then exactly one of ``leave`` (it returned) and ``fail`` (it raised) settles it.
+While a circuit is closed and healthy the steps take no lock: they consist of statements that CPython does
+not interrupt, on data that only grows. Everything else happens in ``Machine`` under the lock. User code never
+runs under it.
 """
 
 from __future__ import annotations
@@ -108,9 +109,29 @@ class Gate:
             lane.tail = grant
         return grant
 
+    def complete(self, token: Token) -> Token:
+        """Wait for those who have yet to agree to an admission (``token.waits``): of shared circuits only.
+
+        Raises:
+            CircuitOpenError: they do not.
+        """
+        return token
+
+    async def complete_async(self, token: Token) -> Token:
+        """Like ``complete``, without blocking the event loop."""
+        return token
+
     def acquire(self) -> Grant:
         """Admit a call that the caller settles by hand; raises like ``enter``."""
         token = self.enter()
+        return self._in_hand(self.complete(token) if token.waits else token)
+
+    async def acquire_async(self) -> Grant:
+        """Like ``acquire``, without blocking the event loop."""
+        token = self.enter()
+        return self._in_hand(await self.complete_async(token) if token.waits else token)
+
+    def _in_hand(self, token: Token) -> Grant:
         return token if isinstance(token, Grant) else Grant(token, self.clock())
 
     def leave(self, token: Token, result: object) -> None:
@@ -183,7 +204,10 @@ class Gate:
     def enter_locked(self) -> Grant:
         """Admit a call by the state machine."""
         machine = self.machine
-        answer = self._change(machine.admit_or_reject)
+        return self._admitted_or_raise(self._change(machine.admit_or_reject))
+
+    def _admitted_or_raise(self, answer: Grant | CircuitOpenError | None) -> Grant:
+        machine = self.machine
         if isinstance(answer, Grant):
             return answer
         if answer is None:

@@ -70,6 +70,8 @@ def _guard_plain(gate: Gate, func: Callable[..., Any]) -> Callable[..., Any]:
             token: Token = lane
         else:
             token = enter()
+            if token.waits:
+                token = gate.complete(token)
         try:
             result = func(*args, **kwargs)
         except BaseException as error:
@@ -99,6 +101,8 @@ def _guard_coroutine(gate: Gate, func: Callable[..., Awaitable[Any]]) -> Callabl
             token: Token = lane
         else:
             token = enter()
+            if token.waits:
+                token = await gate.complete_async(token)
         try:
             if token.limit is None:
                 result = await func(*args, **kwargs)
@@ -121,6 +125,8 @@ def _guard_generator(gate: Gate, func: Callable[..., Generator[Any, Any, Any]]) 
     def guarded(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         items = func(*args, **kwargs)
         token = gate.enter()
+        if token.waits:
+            token = gate.complete(token)
         try:
             item = next(items)
             gate.answered(token)
@@ -152,6 +158,8 @@ def _guard_async_generator(gate: Gate, func: Callable[..., AsyncGenerator[Any, A
     async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         items = func(*args, **kwargs)
         token = gate.enter()
+        if token.waits:
+            token = await gate.complete_async(token)
         try:
             if token.limit is None:
                 item = await anext(items)

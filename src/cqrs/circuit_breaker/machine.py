@@ -31,7 +31,9 @@ class Machine(Transitions):
         if isinstance(phase, Shut):
             if now < phase.until:
                 return None
-            self._become(HalfOpen(phase.era + 1, now, phase.last_failure), now, "wait in open is over")
+            half = HalfOpen(phase.era + 1, now, phase.last_failure)
+            half.concurrent = phase.concurrent
+            self._become(half, now, "wait in open is over")
             phase = self.phase
         if isinstance(phase, HalfOpen):
             if now - phase.since < self.policy.max_wait_duration_in_half_open:
@@ -73,7 +75,8 @@ class Machine(Transitions):
             return None
         policy = self.policy
         live = len(half.live)
-        if live >= policy.max_concurrent_probes or half.decided + live >= policy.permitted_calls_in_half_open:
+        most = policy.max_concurrent_probes if half.concurrent is None else half.concurrent
+        if live >= most or half.decided + live >= policy.permitted_calls_in_half_open:
             return None
         half.granted += 1
         probe = Probe(half, now, half.granted, policy.effective_probe_timeout)
@@ -253,7 +256,7 @@ class Machine(Transitions):
         policy = self.policy
         window = lane.window
         if window is NO_COUNTS and trip is None and not conditions.row_met(policy, lane.consecutive):
-            if lane.watch is not (lane.consecutive > 0):
+            if lane.watch is not (lane.consecutive > 0 or self.keen):
                 lane.set_watch(not lane.watch)
             return False
         minimum = policy.minimum_number_of_calls
@@ -268,7 +271,7 @@ class Machine(Transitions):
             bad = counts.failures or counts.slow or lane.overdue
             few = counts.calls + lane.overdue < minimum
             # A success can open only by completing the minimum; of failures in a row it must be the end.
-            watch = lane.consecutive > 0 or bool(bad and few)
+            watch = lane.consecutive > 0 or self.keen or bool(bad and few)
             if watch is lane.watch:
                 return False
             lane.set_watch(watch)

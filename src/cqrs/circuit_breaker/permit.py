@@ -27,7 +27,7 @@ class Permit:
     @property
     def kind(self) -> str:
         """``"probe"`` in a half-open circuit, else ``"lane"``."""
-        return self.grant.phase.kind
+        return self.grant.kind
 
     @property
     def id(self) -> int:
@@ -102,10 +102,13 @@ class PermitBlock:
         self._permit: Permit | None = None
 
     def __enter__(self) -> Permit:
-        if self._permit is not None:
-            raise RuntimeError("a permit block is entered once; call permit() for each block")
+        self._check_fresh()
         self._permit = Permit(self._gate, self._gate.acquire())
         return self._permit
+
+    def _check_fresh(self) -> None:
+        if self._permit is not None:
+            raise RuntimeError("a permit block is entered once; call permit() for each block")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -119,7 +122,9 @@ class PermitBlock:
             permit.fail(error)
 
     async def __aenter__(self) -> Permit:
-        return self.__enter__()
+        self._check_fresh()
+        self._permit = Permit(self._gate, await self._gate.acquire_async())
+        return self._permit
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

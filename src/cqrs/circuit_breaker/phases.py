@@ -7,7 +7,7 @@ it. So "same era" is "same object", and what a call of an earlier era does lands
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 from cqrs.circuit_breaker.errors import CircuitOpenError, quick_rejection
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
@@ -51,6 +51,7 @@ class Lane:
 
     kind = "lane"
     limit: float | None = None
+    waits = False
 
     def __init__(self, state: State, era: int, now: float, window: Window, successes: int = 0) -> None:
         self.state = state
@@ -108,6 +109,8 @@ class Grant:
     quick = False
     limit: float | None = None
     number = 0
+    waits = False
+    """Whether somebody else has yet to agree; see ``Gate.complete``."""
 
     def __init__(self, phase: Lane | HalfOpen, started: float) -> None:
         self.phase = phase
@@ -115,6 +118,11 @@ class Grant:
         self.mark = RUNNING
         self.answered: float | None = None  # a stream's time to its first item
         self.next: Grant | None = None
+
+    @property
+    def kind(self) -> str:
+        """``"probe"`` or ``"lane"``."""
+        return self.phase.kind
 
     def duration(self, now: float) -> float:
         """Seconds that count: until the first item of a stream, else until now."""
@@ -147,7 +155,19 @@ class Probe(Grant):
 class Shut:
     """Calls are rejected: open until a deadline, or forced open."""
 
-    __slots__ = ("era", "evidence", "last_failure", "name", "reason", "since", "state", "until", "word")
+    __slots__ = (
+        "concurrent",
+        "era",
+        "evidence",
+        "last_failure",
+        "name",
+        "reason",
+        "since",
+        "source",
+        "state",
+        "until",
+        "word",
+    )
 
     def __init__(self, name: str, state: State, era: int, since: float, until: float, reason: str) -> None:
         self.name = name
@@ -159,12 +179,15 @@ class Shut:
         self.reason = reason
         self.evidence: dict[str, Any] = {}
         self.last_failure: str | None = None
+        self.source = "local"
+        self.concurrent: int | None = None  # probes at once afterwards, if not as the policy says
 
-    def rejection(self, now: float, source: str = "local") -> CircuitOpenError:
+    def rejection(self, now: float, source: str | None = None) -> CircuitOpenError:
         """Return a fresh error for one rejected call."""
         left = self.until - now
         wait = None if left == math.inf else left if left > 0.0 else 0.0
-        return quick_rejection(self.name, self.word, self.reason, wait, self.last_failure, source, self.era)
+        who = source or self.source
+        return quick_rejection(self.name, self.word, self.reason, wait, self.last_failure, who, self.era)
 
 
 class HalfOpen:
@@ -172,6 +195,7 @@ class HalfOpen:
 
     __slots__ = (
         "bad",
+        "concurrent",
         "era",
         "good",
         "granted",
@@ -196,6 +220,7 @@ class HalfOpen:
         self.slow = 0
         self.lost = 0  # in a row
         self.inconclusive = 0  # in a row
+        self.concurrent: int | None = None
 
     @property
     def decided(self) -> int:
@@ -204,3 +229,20 @@ class HalfOpen:
 
 
 Phase = Lane | Shut | HalfOpen
+
+
+class Barrier(Protocol):
+    """What others may put before a circuit, whatever its own phase is."""
+
+    @property
+    def state(self) -> State:
+        """``OPEN`` or ``HALF_OPEN``."""
+        ...
+
+    def effective(self, now: float) -> tuple[State, str | None]:
+        """Return the state and sub-phase that a call at ``now`` would find."""
+        ...
+
+    def rejection(self, now: float, source: str = ...) -> CircuitOpenError:
+        """Return a fresh error for one rejected call."""
+        ...

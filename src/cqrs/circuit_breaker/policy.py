@@ -40,6 +40,8 @@ class CircuitBreakerPolicy:
             > 0 and below ``max_probe_duration``, or ``None``: twice the slow threshold when there is one
             and that is below it, else no limit. A synchronous call cannot be cancelled.
         max_probe_duration: seconds after which a probe that did not finish is given up as lost; > 0.
+        permit_lease: seconds after which the probe of a process that has died is given up, where a store is
+            shared; > 0. While the process lives it is renewed, up to ``max_probe_duration``.
         max_wait_duration_in_half_open: seconds after which a half-open circuit decides by itself; > 0.
         on_half_open_timeout: that decision, ``"open"`` or ``"closed"``.
         recovery_ramp: ``Ramp`` for the return of traffic after the probes agreed, or ``None``: all at once.
@@ -74,6 +76,7 @@ class CircuitBreakerPolicy:
     max_concurrent_probes: int = 1
     probe_timeout: float | None = None
     max_probe_duration: float = 60.0
+    permit_lease: float = 10.0
     max_wait_duration_in_half_open: float = 60.0
     on_half_open_timeout: Literal["open", "closed"] = "open"
     recovery_ramp: Ramp | None = field(default_factory=Ramp)
@@ -183,7 +186,7 @@ class CircuitBreakerPolicy:
         if probes > permitted:
             legal = f"at most permitted_calls_in_half_open ({permitted})"
             raise PolicyError("max_concurrent_probes", probes, legal)
-        for name in ("max_probe_duration", "max_wait_duration_in_half_open"):
+        for name in ("max_probe_duration", "permit_lease", "max_wait_duration_in_half_open"):
             self._set(name, validation.seconds(name, getattr(self, name)))
         if self.probe_timeout is not None:
             self._set("probe_timeout", validation.seconds("probe_timeout", self.probe_timeout))

@@ -8,20 +8,25 @@ import random as random_module
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, cast
 
 from cqrs.circuit_breaker import validation
 from cqrs.circuit_breaker.breaker import CircuitBreaker, check_policy
+from cqrs.circuit_breaker.children import ChildGate, VetoedGate
 from cqrs.circuit_breaker.errors import CircuitOpenError
-from cqrs.circuit_breaker.gate import NO_LANE, Gate, NoLane, Token
+from cqrs.circuit_breaker.gate import Gate
 from cqrs.circuit_breaker.interruptions import ForkedLock
 from cqrs.circuit_breaker.listeners import Listener, ListenerHub
 from cqrs.circuit_breaker.machine import Machine
-from cqrs.circuit_breaker.phases import Lane, Shut
+from cqrs.circuit_breaker.phases import Lane
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
 from cqrs.circuit_breaker.protocol import circuit_name
 from cqrs.circuit_breaker.report import snapshot
+from cqrs.circuit_breaker.steering import Steering
 from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
+
+if TYPE_CHECKING:
+    from cqrs.circuit_breaker.fleet.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -30,28 +35,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _ChildGate(Gate):
-    """A gate that lets nothing through while its parent is open."""
-
-    __slots__ = ("parent",)
-
-    parent: Gate
-
-    @property
-    def quick_machine(self) -> Machine | NoLane:
-        return NO_LANE  # every admission asks the parent
-
-    def enter(self) -> Token:
-        shut = self.parent.machine.phase
-        if isinstance(shut, Shut):
-            now = self.clock()
-            if self.parent.machine.effective(now)[0] is shut.state:
-                self.machine.own_totals().rejected += 1
-                raise shut.rejection(now, "parent")
-        return super().enter()
-
-
-class CircuitBreakers:
+class CircuitBreakers(Steering):
     """A registry of circuits that also guards handlers (it implements ``ICircuitBreaker``).
 
     Args:
@@ -62,6 +46,7 @@ class CircuitBreakers:
             half-open or overridden circuit, or one with running calls, is never dropped.
         clock, random: as for ``CircuitBreaker``.
         listeners: told the events of all circuits.
+        store: shares the circuits with all processes that use the same store; ``None``: this process alone.
 
     Raises:
         ConfigurationError: an argument is of the wrong kind or out of range.
@@ -84,7 +69,15 @@ class CircuitBreakers:
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random_module.random,
         listeners: Iterable[Listener] = (),
+        store: Store | None = None,
     ) -> None:
+        if store is not None:
+            from cqrs.circuit_breaker.fleet.circuits import (
+                check_store,  # costs nothing while nothing is shared
+            )
+
+            check_store(store)
+        self._store = store
         validation.clock_and_random(clock, random)
         self._policy = CircuitBreakerPolicy() if policy is None else check_policy(policy)
         self._policies = _checked_policies(policies or {})
@@ -115,7 +108,7 @@ class CircuitBreakers:
         name = f"{parent_name}:{child}"
         breaker = self._entries.get(name) or self._make(name, parent_name)
         gate = breaker.gate
-        if not isinstance(gate, _ChildGate) or gate.parent.machine.name != parent_name:
+        if not isinstance(gate, VetoedGate) or gate.parent.machine.name != parent_name:
             raise ConfigurationError(
                 f"circuit {name!r} exists already, but not as a child of {parent_name!r}: use key() for it"
                 " from the start, and no ':' that makes two pairs of names one"
@@ -160,7 +153,13 @@ class CircuitBreakers:
         """Tell whether ``exc`` is a rejection."""
         return isinstance(exc, CircuitOpenError)
 
-    # ------------------------------------------------------------------ steering
+    # ------------------------------------------------------------------ steering; more of it in Steering
+
+    def policy_for(self, name: type[Any] | str) -> CircuitBreakerPolicy:
+        """Return the policy of a circuit, made already or not."""
+        key = circuit_name(name)
+        known = self._entries.get(key)
+        return (self._policies.get(key) or self._policy) if known is None else known.policy
 
     def reload(self, policy: CircuitBreakerPolicy, name: type[Any] | str | None = None) -> None:
         """Replace the policy of one circuit, or of all without one of their own."""
@@ -216,17 +215,22 @@ class CircuitBreakers:
 
     def _new_gate(self, name: str, parent: str | None, now: float) -> Gate:
         own = self._policies.get(name) or self._policies.get(parent or "") or self._policy
+        above = None if parent is None else self[parent].gate
+        if self._store is not None:
+            from cqrs.circuit_breaker.fleet.circuits import shared_gate
+
+            return shared_gate(self._store, name, own, self._clock, self._random, self._hubs, above)
         machine = Machine(name, own, now, self._random)
-        if parent is None:
+        if above is None:
             return Gate(machine, self._clock, self._hubs)
-        child = _ChildGate(machine, self._clock, self._hubs)
-        child.parent = self[parent].gate
+        child = ChildGate(machine, self._clock, self._hubs)
+        child.parent = above
         return child
 
     def _policy_of(self, breaker: CircuitBreaker) -> CircuitBreakerPolicy:
         gate = breaker.gate
         own = self._policies.get(breaker.name)
-        if own is None and isinstance(gate, _ChildGate):
+        if own is None and isinstance(gate, VetoedGate):
             own = self._policies.get(gate.parent.machine.name)
         return own or self._policy
 
@@ -303,5 +307,7 @@ def _forgettable(gate: Gate, now: float) -> bool:
         return False
     if machine.streak and now - lane.since < machine.policy.backoff.max:
         return False  # the next opening would wait longer than a fresh circuit's
+    if not machine.at_rest():
+        return False  # others that share it wait for something
     figures = gate.read(snapshot)
     return figures.in_flight == 0 and not (figures.window_failures or figures.window_slow)

@@ -13,7 +13,7 @@ from typing import Any
 
 from cqrs.circuit_breaker import conditions
 from cqrs.circuit_breaker.events import CircuitEvent, OverrideChanged, PolicyReloaded, StateChanged
-from cqrs.circuit_breaker.phases import HalfOpen, Lane, Phase, Shut
+from cqrs.circuit_breaker.phases import Barrier, HalfOpen, Lane, Phase, Shut
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
 from cqrs.circuit_breaker.states import Mode, State
 from cqrs.circuit_breaker.totals import NOTHING, Totals
@@ -43,6 +43,9 @@ class Transitions:
 
     lane: Lane | None
     """The present phase, if calls may pass through it without the lock."""
+
+    keen = False
+    """Whether every success must be looked at, because others wait for one."""
 
     phase: Phase
 
@@ -86,7 +89,9 @@ class Transitions:
 
     def _promote(self, ramping: Lane, now: float) -> Lane:
         """End the ramp: closed, with the window that the ramp has filled (L10)."""
-        lane = Lane(State.CLOSED, ramping.era + 1, now, ramping.window, ramping.successes)
+        ramp = self.policy.recovery_ramp
+        since = now if ramp is None else min(now, ramping.since + ramp.duration)  # when all could pass again
+        lane = Lane(State.CLOSED, ramping.era + 1, since, ramping.window, ramping.successes)
         lane.configure(self.policy, watch=True)
         lane.consecutive = ramping.consecutive
         self.streak = max(0, self.streak - 1)
@@ -147,9 +152,15 @@ class Transitions:
     # ------------------------------------------------------------------ orders from outside
 
     def set_mode(
-        self, mode: Mode, now: float, ttl: float | None, actor: str | None, reason: str | None
+        self,
+        mode: Mode,
+        now: float,
+        ttl: float | None,
+        actor: str | None,
+        reason: str | None,
+        local: bool = False,
     ) -> None:
-        """Put an override in force; it begins with empty counts (L11)."""
+        """Put an override in force; it begins with empty counts (L11). ``local`` is for shared circuits."""
         self.mode = mode
         self.mode_until = None if ttl is None else now + ttl
         why = reason or f"override: {mode.value}"
@@ -182,6 +193,14 @@ class Transitions:
         self._tell(PolicyReloaded(self.name, phase.era, now))
 
     # ------------------------------------------------------------------ reading (no lock, no side effects)
+
+    def standing_barrier(self) -> Barrier | None:
+        """Return what others that share the circuit have put before it."""
+        return None
+
+    def at_rest(self) -> bool:
+        """Whether there is nothing that others who share the circuit wait for."""
+        return True
 
     def effective(self, now: float) -> tuple[State, str | None]:
         """Return the state and sub-phase that a call at ``now`` would find (L6)."""

@@ -1,0 +1,453 @@
+"""The state machine of a circuit that is shared: the local one, and before it what the fleet says.
+
+Pure like ``Machine``. The local machine always protects its own process: it may be open while the fleet is
+closed (that is the answer to one sick process). What the fleet decides stands before it as a ``Barrier``, and
+as long as there is none a shared circuit behaves and costs exactly like a local one.
+The letters in comments name the invariants that the tests carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from cqrs.circuit_breaker.errors import CircuitOpenError
+from cqrs.circuit_breaker.events import StateChanged
+from cqrs.circuit_breaker.fleet.modes import Modes, Order
+from cqrs.circuit_breaker.fleet.row import NO_BATCH, Batch
+from cqrs.circuit_breaker.fleet.view import NOTHING_KNOWN, OPEN, PROBING, RAMPING, Barrier, FleetView
+from cqrs.circuit_breaker.machine import Machine
+from cqrs.circuit_breaker.phases import Grant, Lane, Phase, Shut
+from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
+from cqrs.circuit_breaker.states import Mode, State
+from cqrs.circuit_breaker.timing import TimeWindow
+from cqrs.circuit_breaker.verdict import CANCELLED, FAILURE, SUCCESS, Trip, Verdict
+from cqrs.circuit_breaker.window import Counts
+
+SPREAD = 0.05
+"""Seconds over which processes spread what they would otherwise all ask at the same moment."""
+
+NO_COUNTS = Counts(0, 0, 0)
+
+
+class Ask(NamedTuple):
+    """The local machine agrees to a call; the fleet must be asked as well."""
+
+    local: Grant
+    barrier: Barrier
+    seen: tuple[str, int]
+
+
+class Frozen(NamedTuple):
+    """What the window held when the local circuit opened: its report, as long as it lasts."""
+
+    at: float
+    counts: Counts
+    overdue: int
+    trip: float | None
+    """Seconds that a ``Trip`` asked for (-1: none in particular), ``None`` if it was none."""
+
+
+class SharedMachine(Machine):
+    """State, permits and counts of one shared circuit in one process."""
+
+    __slots__ = (
+        "barrier",
+        "batch",
+        "detached",
+        "dirty",
+        "frozen",
+        "keen",
+        "modes",
+        "numbers",
+        "sent",
+        "urgent",
+        "view",
+    )
+
+    barrier: Barrier | None
+
+    def __init__(
+        self,
+        name: str,
+        policy: CircuitBreakerPolicy,
+        now: float,
+        random: Callable[[], float],
+        numbers: Iterator[int],
+    ) -> None:
+        self.barrier = None
+        self.view = NOTHING_KNOWN
+        self.detached = False  # the fleet's say was replaced by our own, for want of a store
+        self.keen = False
+        self.dirty = self.urgent = False  # there is something to report; at once
+        self.frozen: Frozen | None = None
+        self.modes = Modes(policy.initial_mode)
+        self.numbers = numbers
+        self.batch = Batch(next(numbers))
+        self.sent: Batch | None = None
+        super().__init__(name, policy, now, random)
+
+    # ------------------------------------------------------------------ admission behind a barrier
+
+    def admit(self, now: float) -> Grant | None:
+        before = self.phase
+        grant = super().admit(now)
+        phase = self.phase
+        if phase is not before:
+            self._opened(before, now, None)
+        elif isinstance(phase, Lane) and phase.overdue:
+            self.dirty = True  # hung calls are evidence before they return
+        return grant
+
+    def admit_ramping(self, now: float) -> Grant | CircuitOpenError:
+        """Admit the share of calls that the fleet's ramp lets through (L10, F14)."""
+        barrier = self.barrier
+        if barrier is not None and barrier.kind is RAMPING:
+            share = barrier.share(now)
+            if share >= 1.0:
+                self._lift(now)
+            else:
+                barrier.credit += share
+                if barrier.credit < 1.0 - 1e-9:
+                    self.own_totals().rejected += 1
+                    return barrier.rejection(now)
+                barrier.credit -= 1.0
+        return self.admit_or_reject(now)
+
+    def ask(
+        self, now: float, degraded: bool, draw: Callable[[], float], patience: float
+    ) -> Ask | Grant | CircuitOpenError:
+        """Let one call ask the fleet for a probe, if it is time to (F1)."""
+        barrier = self.barrier
+        if barrier is None or barrier.kind is RAMPING:
+            return self.admit_ramping(now)
+        self._expire_override(now)
+        if self.barrier is None:
+            return self.admit_or_reject(now)
+        if now >= barrier.opens and degraded:
+            self.fall_back(now, draw())  # F7
+            return self.admit_or_reject(now)
+        if barrier.kind is OPEN and now >= barrier.until:
+            barrier.probe_from(barrier.until + SPREAD * draw())
+        if now < barrier.until:
+            self.own_totals().rejected += 1
+            return barrier.rejection(now)
+        local = self.admit_or_reject(now)
+        if isinstance(local, CircuitOpenError):
+            return local
+        barrier.asking = True
+        barrier.until = now + patience  # one at a time; an answer that never comes blocks nobody for ever
+        return Ask(local, barrier, self.view.seen)
+
+    def answer(self, now: float, barrier: Barrier, until: float) -> None:
+        """Note when another call may ask."""
+        if self.barrier is barrier and barrier.kind is PROBING:
+            barrier.asking = False
+            barrier.until = max(now, until)
+
+    def _lift(self, now: float) -> None:
+        self.barrier = None
+        self._settle_in(self.phase)
+        self._tell_shift((State.HALF_OPEN, "ramping"), now, "all traffic has returned")
+
+    # ------------------------------------------------------------------ settlement
+
+    def settle(self, now: float, token: Grant | Lane, verdict: Verdict | Trip) -> bool:
+        before, slow = self.phase, self.totals.slow
+        settled = super().settle(now, token, verdict)
+        if settled and self.mode is Mode.ENABLED and self.view.state is State.CLOSED:
+            self.dirty |= self.totals.slow != slow
+            self._note(verdict)
+            if self.phase is not before:
+                self._opened(before, now, verdict)
+        return settled
+
+    def _note(self, verdict: Verdict | Trip) -> None:
+        in_a_row = self.policy.consecutive_failures is not None
+        if isinstance(verdict, Trip) or verdict is FAILURE or self._counts_as_failure(verdict):
+            self.dirty = True
+            if in_a_row:  # every failure at once, whichever process it happens in
+                self.batch.failure()
+                self.urgent = True
+                self._be_keen(True)
+        elif verdict is SUCCESS and self.keen:
+            self.batch.success()
+            self.dirty = self.urgent = True
+            self._be_keen(False)
+
+    def _counts_as_failure(self, verdict: Verdict) -> bool:
+        return verdict is CANCELLED and self.policy.on_cancel == "failure"
+
+    def _be_keen(self, keen: bool) -> None:
+        self.keen = keen
+        lane = self.phase
+        if (
+            isinstance(lane, Lane)
+            and lane.records
+            and keen is not lane.watch
+            and (keen or not lane.consecutive)
+        ):
+            lane.set_watch(keen or self.policy.sliding_window is not None)
+
+    def _opened(self, before: Phase, now: float, verdict: Verdict | Trip | None) -> None:
+        """Keep what the window held when this process opened by itself: the fleet should hear of it."""
+        shut = self.phase
+        if not isinstance(shut, Shut) or shut.state is not State.OPEN:
+            return
+        self.dirty = self.urgent = True
+        found = shut.evidence
+        counts = Counts(found.get("calls", 0), found.get("failures", 0), found.get("slow", 0))
+        trip = None
+        if isinstance(verdict, Trip):
+            trip = -1.0 if verdict.for_ is None else verdict.for_
+        if isinstance(before, Lane):
+            self.frozen = Frozen(now, counts, found.get("overdue", 0), trip)
+
+    # ------------------------------------------------------------------ what the fleet says
+
+    def adopt(self, view: FleetView, now: float, random: float) -> None:
+        """Take over the fleet's view of this circuit (F9).
+
+        Args:
+            random: in [0, 1); spreads what all processes would do at once.
+        """
+        old = self.view
+        if view.older_than(old):
+            return
+        self.view = view
+        if view.seen == old.seen and not self.detached:
+            self._hear(view, now, random)
+            return
+        self.modes.fleet = None if view.mode is None else Order(view.mode, _end(now, view.mode_left))
+        self.sent, self.batch = None, Batch(next(self.numbers))
+        self.frozen = None
+        self.keen = False
+        self.dirty = False
+        self._impose(now, view.actor or None, view.reason or None, "fleet")
+        if self.mode is Mode.ENABLED:
+            self._shift(view, now, random)
+        self._be_keen(view.row > 0)
+        self.detached = False
+
+    def adopt_everywhere(self, order: Order | None, now: float, actor: str, reason: str) -> None:
+        """Take over an override of all circuits."""
+        if order != self.modes.everywhere:
+            self.modes.everywhere = order
+            self._impose(now, actor or None, reason or None, "fleet")
+
+    def _hear(self, view: FleetView, now: float, random: float) -> None:
+        """Take what may change without a transition: pending failures, a place for a probe."""
+        barrier = self.barrier
+        if barrier is not None and barrier.kind is PROBING and not barrier.asking:
+            barrier.until = min(barrier.until, now + SPREAD * random)
+        if view.row and not self.keen:
+            self._be_keen(True)
+        elif not view.row and self.keen and not self.batch and self.sent is None:
+            self._be_keen(False)
+
+    def _shift(self, view: FleetView, now: float, random: float) -> None:
+        """Put the barrier of ``view`` up, and begin an era: what was counted before belongs to the past."""
+        before = self.effective(now)
+        phase, was_detached = self.phase, self.detached
+        self.lane = None
+        if isinstance(phase, Lane):
+            self.own_totals().absorb(phase)
+            lane = self._new_lane(phase.state, phase.era + 1, now)
+            lane.since = phase.since
+            phase = lane
+        elif self._subsumed(view, phase, was_detached):
+            # The fleet's wait takes the place of ours: the same outage, not a sick process.
+            self.streak = max(0, self.streak - 1)
+            phase = self._new_lane(State.CLOSED, phase.era + 1, now)
+        self.barrier = self._barrier_of(view, now, random)
+        self._settle_in(phase)
+        self._tell_shift(before, now, view.reason or "the fleet's view was adopted")
+
+    def _subsumed(self, view: FleetView, phase: Phase, detached: bool) -> bool:
+        if view.state is State.CLOSED or (isinstance(phase, Shut) and phase.state is not State.OPEN):
+            return False
+        return detached or self.streak <= max(1, view.streak)
+
+    def _barrier_of(self, view: FleetView, now: float, random: float) -> Barrier | None:
+        if view.state is State.OPEN:
+            barrier = Barrier(self.name, view, OPEN, view.until)
+        elif view.state is State.HALF_OPEN:
+            barrier = Barrier(self.name, view, PROBING, now + SPREAD * random)
+        elif view.ramp_from is not None:
+            ramp = self.policy.recovery_ramp
+            barrier = Barrier.ramping(self.name, view, 0.1 if ramp is None else ramp.initial)
+        else:
+            return None
+        self.own_totals()  # rejections are counted without the lock
+        return barrier
+
+    def fall_back(self, now: float, random: float) -> None:
+        """Go on alone from what the fleet said last (F7).
+
+        The wait of an open fleet is honoured, and prolonged at random, so that processes that cannot see each
+        other do not all probe at once; then this process probes, one call at a time.
+        """
+        barrier = self.barrier
+        if barrier is None or barrier.kind is RAMPING:
+            return
+        before = self.effective(now)
+        phase = self.phase
+        self.lane = None
+        self.barrier = None
+        self.detached = True
+        if isinstance(phase, Lane):
+            self.own_totals().absorb(phase)
+            self.streak = max(1, self.streak)
+            until = max(now, barrier.opens) + random * barrier.wait
+            shut = Shut(self.name, State.OPEN, phase.era + 1, now, until, barrier.reason)
+            shut.source = "fleet"
+            shut.concurrent = 1
+            phase = shut
+        self._settle_in(phase)
+        self._tell_shift(before, now, "the store of the circuit is lost")
+
+    def lose(self, now: float, random: float) -> None:
+        """Note that the store has lost this circuit: an open one is not forgotten for that."""
+        view = self.view
+        if view is NOTHING_KNOWN:
+            return
+        self.fall_back(now, random)
+        self.view = NOTHING_KNOWN
+        self.modes.fleet = None
+        self._impose(now, None, "the store has lost the override", "fleet")
+
+    # ------------------------------------------------------------------ overrides, F11
+
+    def set_mode(
+        self,
+        mode: Mode,
+        now: float,
+        ttl: float | None,
+        actor: str | None,
+        reason: str | None,
+        local: bool = False,
+    ) -> None:
+        self.modes.own = Order(mode, _end(now, ttl), local)
+        self._impose(now, actor, reason, "local", fresh=True)
+
+    def clear_mode(self, now: float, actor: str | None, reason: str | None) -> None:
+        if self.modes.own is not None:
+            self.modes.own = None
+            self._impose(now, actor, reason or "override cleared", "local", fresh=True)
+
+    def reset(self, now: float) -> None:
+        self.streak = 0
+        self.modes.own = None
+        self._impose(now, None, "reset", "local", fresh=True)
+
+    def _expire_override(self, now: float) -> None:
+        if self.mode_until is not None and now >= self.mode_until:
+            self._impose(now, None, "override expired", "local", fresh=True)
+
+    def _impose(
+        self, now: float, actor: str | None, reason: str | None, source: str, *, fresh: bool = False
+    ) -> None:
+        """Put in force what the orders add up to; it begins with empty counts (L11)."""
+        self.modes.initial = self.policy.initial_mode
+        mode, until = self.modes.in_force(now)
+        if not fresh and (mode, until) == (self.mode, self.mode_until):
+            return
+        if mode is not Mode.ENABLED:
+            self.barrier = None
+        ttl = None if until is None else until - now
+        super().set_mode(mode, now, ttl, actor, reason)
+        self.mode_until = until
+        if isinstance(self.phase, Shut):
+            self.phase.source = source
+        if mode is Mode.ENABLED and self.barrier is None and not self.detached:
+            self.barrier = self._barrier_of(self.view, now, 0.0)
+            self._settle_in(self.phase)
+
+    # ------------------------------------------------------------------ what the fleet hears
+
+    def report(self, now: float) -> dict[str, Any] | None:
+        """Return the figures of this process for the store; ``None``: they are none of its business."""
+        if self.mode is not Mode.ENABLED or self.view.state is not State.CLOSED:
+            return None
+        phase = self.phase
+        opened, trip = 0, None
+        if isinstance(phase, Lane):
+            if phase.linked:
+                self._mark_overdue(phase, now)
+            phase.window.advance(now, phase.successes)
+            counts, overdue = phase.window.counts(phase.successes), phase.overdue
+        else:
+            opened, counts, overdue = 1, NO_COUNTS, 0
+            frozen = self.frozen
+            if frozen is not None and now - frozen.at < self._report_lasts:
+                counts, overdue, trip = frozen.counts, frozen.overdue, frozen.trip
+        return {
+            "t": counts.calls,
+            "f": counts.failures,
+            "s": counts.slow + overdue,
+            "d": overdue,
+            "o": opened,
+            "trip": int(trip is not None),
+            "trip_us": -1 if trip is None or trip < 0 else round(trip * 1e6),
+            **self._take_batch(),
+        }
+
+    def troubled(self, now: float) -> bool:
+        """Whether the store should go on hearing from this process."""
+        phase = self.phase
+        if not isinstance(phase, Lane):
+            return self.mode is Mode.ENABLED
+        counts = phase.window.counts_at(now, phase.successes)
+        return counts.failures > 0 or counts.slow > 0 or phase.overdue > 0
+
+    @property
+    def _report_lasts(self) -> float:
+        window = self.policy.sliding_window
+        return window.seconds if isinstance(window, TimeWindow) else 60.0
+
+    def _take_batch(self) -> dict[str, Any]:
+        if self.sent is None and self.batch:
+            self.sent, self.batch = self.batch, Batch(next(self.numbers))
+        return NO_BATCH if self.sent is None else self.sent.fields()
+
+    def acknowledge(self, number: int) -> None:
+        """Forget a batch that the store has taken, or will never take."""
+        if self.sent is not None and self.sent.number == number:
+            self.sent = None
+
+    # ------------------------------------------------------------------ reading
+
+    def effective(self, now: float) -> tuple[State, str | None]:
+        own = super().effective(now)
+        barrier = self.barrier
+        if barrier is None or own[0] in (State.OPEN, State.FORCED_OPEN):
+            return own
+        fleet = barrier.effective(now)
+        return own if fleet[0] is State.CLOSED else fleet
+
+    def _settle_in(self, phase: Phase) -> None:
+        super()._settle_in(phase)
+        if self.barrier is not None:
+            self.lane = None
+
+    def _tell_shift(self, before: tuple[State, str | None], now: float, why: str) -> None:
+        after = self.effective(now)
+        if after == before:
+            return
+        view = self.view
+        evidence = {"epoch": view.epoch, "wait": view.wait, "streak": view.streak}
+        era = self.phase.era
+        self._tell(StateChanged(self.name, era, now, before[0], after[0], why, after[1], evidence, "fleet"))
+
+    def standing_barrier(self) -> Barrier | None:
+        return self.barrier
+
+    def at_rest(self) -> bool:
+        """Whether a fresh circuit would know as much of the fleet as this one."""
+        return (
+            self.barrier is None and not self.dirty and not self.batch and self.sent is None and not self.keen
+        )
+
+
+def _end(now: float, seconds: float | None) -> float | None:
+    return None if seconds is None else now + seconds

@@ -1,0 +1,167 @@
+"""The permits of one process: asked for, kept alive while their calls run, given back."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cqrs.circuit_breaker.fleet import wire
+from cqrs.circuit_breaker.fleet.candidate import Candidate
+from cqrs.circuit_breaker.fleet.gate import FleetGate
+from cqrs.circuit_breaker.fleet.shard import Shard
+from cqrs.circuit_breaker.fleet.transport import Message
+from cqrs.circuit_breaker.verdict import CANCELLED, Trip, Verdict
+
+if TYPE_CHECKING:
+    from cqrs.circuit_breaker.fleet.session import Session
+
+
+class Ended(NamedTuple):
+    """A probe that has ended; the store has yet to hear of it."""
+
+    gate: FleetGate
+    candidate: Candidate
+    fields: dict[str, Any]
+    until: float
+    """Local moment from which the lease is over in any case."""
+
+
+class Running(NamedTuple):
+    """A probe whose call runs."""
+
+    gate: FleetGate
+    candidate: Candidate
+
+
+class Probes:
+    """What one process has asked of its store for half-open circuits."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._running: dict[str, Running] = {}
+        self._ended: deque[Ended] = deque()
+
+    # ------------------------------------------------------------------ asked for by gates
+
+    def acquire(self, gate: FleetGate, candidate: Candidate) -> None:
+        """Ask for a permit; the answer goes to the candidate."""
+        session = self._session
+        shard = session.shard_of(gate)
+        request = session.request(shard)
+        wire.add(request, session.operation("acquire", gate, permit=candidate.permit), session.rules_of(gate))
+
+        def answer(reply: Message | None, error: Exception | None) -> None:
+            result = None if reply is None else reply["results"][0]
+            granted = result is not None and result.get("granted") == 1
+            if granted:
+                assert result is not None
+                candidate.seen = (result["view"]["inc"], result["view"]["ep"])
+                self._running[candidate.permit] = Running(gate, candidate)
+            waited_for = session.answer(gate, candidate, result, error)
+            if granted and not waited_for:
+                self.settle(gate, candidate, CANCELLED, False)
+            elif result is None:
+                # It may have been granted, and only the answer was lost: give it back, as well as one can.
+                self._remember(gate, candidate, _fields(CANCELLED, False))
+
+        session.exchange(shard, request, session.patience, answer)
+
+    def settle(self, gate: FleetGate, candidate: Candidate, verdict: Verdict | Trip, slow: bool) -> None:
+        """Tell the store how a probe ended; again with later exchanges, if it does not hear (F3)."""
+        session = self._session
+        self._running.pop(candidate.permit, None)
+        shard = session.shard_of(gate)
+        request = session.request(shard)
+        fields = _fields(verdict, slow)
+        wire.add(request, self._settlement(gate, candidate, fields), session.rules_of(gate))
+
+        def answer(reply: Message | None, error: Exception | None) -> None:
+            if reply is None:
+                self._remember(gate, candidate, fields)
+            else:
+                session.take_result(gate, reply["results"][0])
+
+        session.exchange(shard, request, session.settings.sync_timeout, answer)
+
+    def _settlement(self, gate: FleetGate, candidate: Candidate, fields: dict[str, Any]) -> dict[str, Any]:
+        operation = self._session.operation("settle", gate, permit=candidate.permit, **fields)
+        operation["seen"] = list(candidate.seen)
+        return operation
+
+    def _remember(self, gate: FleetGate, candidate: Candidate, fields: dict[str, Any]) -> None:
+        until = self._session.clock() + gate.machine.policy.permit_lease
+        self._ended.append(Ended(gate, candidate, fields, until))
+
+    # ------------------------------------------------------------------ with the regular exchange
+
+    def next_renewal(self, now: float) -> float:
+        """Return the moment at which a permit has to be renewed; infinite without one."""
+        return min((_renewal(running) for running in list(self._running.values())), default=math.inf)
+
+    def due(self, now: float) -> bool:
+        """Whether a permit has to be renewed now."""
+        return now >= self.next_renewal(now)
+
+    def add(self, shard: Shard, request: Message, now: float) -> list[Running | Ended]:
+        """Add renewals and late settlements to a request; return whose results will come, in order."""
+        session = self._session
+        added: list[Running | Ended] = []
+        for running in list(self._running.values()):
+            gate, candidate = running
+            if session.shard_of(gate) is not shard:
+                continue
+            if now - candidate.started >= gate.machine.policy.max_probe_duration:
+                self._running.pop(candidate.permit, None)  # L7: it hangs; the lease may run out
+            elif now >= _renewal(running):
+                candidate.renewed = now
+                renewal = session.operation("renew", gate, permit=candidate.permit)
+                renewal["seen"] = list(candidate.seen)
+                wire.add(request, renewal, session.rules_of(gate))
+                added.append(running)
+        for _ in range(len(self._ended)):
+            ended = self._ended.popleft()
+            if session.shard_of(ended.gate) is not shard:
+                self._ended.append(ended)
+            elif now < ended.until:
+                settlement = self._settlement(ended.gate, ended.candidate, ended.fields)
+                wire.add(request, settlement, session.rules_of(ended.gate))
+                added.append(ended)
+        return added
+
+    def failed(self, added: list[Running | Ended]) -> None:
+        """Take back what a lost exchange carried."""
+        for each in added:
+            if isinstance(each, Ended):
+                self._ended.append(each)
+            else:
+                each.candidate.renewed = -math.inf  # try again with the next one
+
+    def renewed(self, added: list[Running | Ended], results: list[Message]) -> None:
+        """Take the results of ``add``."""
+        for each, result in zip(added, results, strict=False):
+            self._session.take_result(each.gate, result)
+            if isinstance(each, Running) and not result.get("live", 1):
+                self._running.pop(each.candidate.permit, None)  # lost: what it brings will be late
+
+    def give_back(self, shard: Shard, request: Message) -> None:
+        """Add the return of all permits to a request, when the process leaves."""
+        for gate, candidate in list(self._running.values()):
+            if self._session.shard_of(gate) is shard:
+                settlement = self._settlement(gate, candidate, _fields(CANCELLED, False))
+                wire.add(request, settlement, self._session.rules_of(gate))
+
+
+def _renewal(running: Running) -> float:
+    return running.candidate.renewed + running.gate.machine.policy.permit_lease / 3
+
+
+def _fields(verdict: Verdict | Trip, slow: bool) -> dict[str, Any]:
+    trip = isinstance(verdict, Trip)
+    asked = verdict.for_ if isinstance(verdict, Trip) else None
+    return {
+        "verdict": "failure" if isinstance(verdict, Trip) else verdict.value,
+        "slow": int(slow),
+        "trip": int(trip),
+        "trip_us": -1 if asked is None else wire.microseconds(asked),
+    }

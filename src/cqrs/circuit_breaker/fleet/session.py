@@ -1,0 +1,513 @@
+"""One process's part in a fleet: what it tells the store and when, what it makes of the answers.
+
+No I/O, no thread and no timer of its own: a ``Transport`` carries requests, and calls ``tick`` when something
+is due. One exchange per interval serves all circuits (F1): it counts the process as living, brings what
+others changed, and takes along what there is to report.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from cqrs.circuit_breaker.breaker import CircuitBreaker
+from cqrs.circuit_breaker.events import (
+    CircuitEvent,
+    SettingsDiffer,
+    StoreDegraded,
+    StoreRecovered,
+    StoreRefused,
+)
+from cqrs.circuit_breaker.fleet import wire
+from cqrs.circuit_breaker.fleet.candidate import GONE, GRANTED, REFUSED, Candidate
+from cqrs.circuit_breaker.fleet.gate import FleetGate
+from cqrs.circuit_breaker.fleet.machine import SPREAD
+from cqrs.circuit_breaker.fleet.modes import Order
+from cqrs.circuit_breaker.fleet.probes import Probes
+from cqrs.circuit_breaker.fleet.settings import StoreSettings
+from cqrs.circuit_breaker.fleet.shard import Shard
+from cqrs.circuit_breaker.fleet.transport import Message, Transport
+from cqrs.circuit_breaker.fleet.view import FleetView
+from cqrs.circuit_breaker.interruptions import ForkedLock
+from cqrs.circuit_breaker.listeners import ListenerHub
+from cqrs.circuit_breaker.permit import Permit
+from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
+from cqrs.circuit_breaker.timing import Backoff
+from cqrs.circuit_breaker.verdict import Trip, Verdict
+from cqrs.exceptions import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+Answer = Callable[[Message | None, Exception | None], None]
+
+
+class Session:
+    """Member of a fleet: the circuits of one process that share one store."""
+
+    def __init__(
+        self, settings: StoreSettings, clock: Callable[[], float], random: Callable[[], float]
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.random = random
+        self.node = secrets.token_hex(6)
+        self.transport: Transport | None = None
+        self.gates: weakref.WeakValueDictionary[str, FleetGate] = weakref.WeakValueDictionary()
+        self.hubs: list[ListenerHub] = []
+        self.numbers = itertools.count(1)
+        self.shards: list[Shard] = [Shard(number) for number in range(settings.shards)]
+        self.probes = Probes(self)
+        self.everywhere: tuple[Order | None, str, str] = (None, "", "")
+        self.degraded = False
+        self.patience = settings.command_timeout
+        self.answered_at = clock()
+        self.heard = threading.Event()  # the store has told us all it knows
+        self.last_error = "it has not answered yet"
+        self.next_sync = self.answered_at
+        self.lock = ForkedLock()
+        self.rules: dict[int, tuple[CircuitBreakerPolicy, Message]] = {}
+        self._told: set[tuple[str, str]] = set()
+        wait = Backoff(
+            settings.sync_interval,
+            2.0,
+            max(settings.sync_interval, min(5.0, settings.sync_interval * 8)),
+            0.5,
+        )
+        # F8: the connection has a breaker of its own; a late success of an old command means nothing to it.
+        self.breaker = CircuitBreaker(
+            f"store of {settings.namespace}",
+            CircuitBreakerPolicy.consecutive(3, wait_duration_in_open=wait, max_probe_duration=30.0),
+            clock=clock,
+            random=random,
+        )
+
+    def renew(self) -> None:
+        """Begin as another member, in a forked child: what the parent asked for is the parent's (F8)."""
+        self.node = secrets.token_hex(6)
+        self.transport = None
+        self.lock = ForkedLock()
+        self.shards = [shard.renewed() for shard in self.shards]
+        self.probes = Probes(self)
+        self.answered_at = self.next_sync = self.clock()
+        self.breaker.reset()
+        for gate in self.members():
+            self.touch(gate, urgent=False)
+
+    # ------------------------------------------------------------------ members
+
+    def add(self, gate: FleetGate, hubs: Iterable[ListenerHub]) -> None:
+        """Take a circuit in; what is known of it already holds from its first call on.
+
+        Raises:
+            ConfigurationError: another registry of this process shares a circuit of this name.
+        """
+        with self.lock.mine():
+            known = self.gates.get(gate.identity)
+            if known is not None and known is not gate:
+                raise ConfigurationError(
+                    f"circuit {gate.machine.name!r} is shared through this store by another registry of this"
+                    " process already: use one registry, or a store of its own for each"
+                )
+            self.gates[gate.identity] = gate
+            for hub in hubs:
+                if hub not in self.hubs:
+                    self.hubs.append(hub)
+        order, actor, reason = self.everywhere
+        if order is not None:
+            self._everywhere(gate, order, actor, reason)
+        view = self.shard_of(gate).views.get(gate.identity)
+        if view is not None:
+            gate.adopt(view)
+
+    def members(self) -> list[FleetGate]:
+        """Return the circuits that exist now."""
+        while True:
+            try:
+                return list(self.gates.values())
+            except RuntimeError:  # one was made or dropped meanwhile
+                continue
+
+    def shard_of(self, gate: FleetGate) -> Shard:
+        """Return the shard that keeps a circuit."""
+        return self.shards[wire.shard_of(gate.identity, self.settings.shards)]
+
+    def rules_of(self, gate: FleetGate) -> Message:
+        """Return what the store decides about a circuit by."""
+        policy = gate.machine.policy
+        known = self.rules.get(id(policy))
+        if known is None or known[0] is not policy:
+            if len(self.rules) > 1000:
+                self.rules.clear()
+            known = self.rules[id(policy)] = (policy, wire.rules_of(policy, self.settings))
+        return known[1]
+
+    # ------------------------------------------------------------------ Fleet: what gates ask for
+
+    def touch(self, gate: FleetGate, urgent: bool) -> None:
+        """Report on a circuit with the next exchange, or at once."""
+        shard = self.shard_of(gate)
+        shard.dirty[gate.identity] = gate
+        if urgent:
+            shard.urgent = True
+            self.wake()
+
+    def acquire(self, gate: FleetGate, candidate: Candidate) -> None:
+        """Ask for a permit."""
+        self.probes.acquire(gate, candidate)
+
+    def settle(self, gate: FleetGate, candidate: Candidate, verdict: Verdict | Trip, slow: bool) -> None:
+        """Report the end of a probe."""
+        self.probes.settle(gate, candidate, verdict, slow)
+
+    def wake(self) -> None:
+        """Have ``tick`` called soon."""
+        if self.transport is not None:
+            self.transport.wake()
+
+    # ------------------------------------------------------------------ Ticker: what the transport calls
+
+    def tick(self) -> float:
+        """Do what is due; return the seconds until something is due again."""
+        try:
+            return self._tick()
+        except Exception:
+            logger.exception("the exchange with %s failed in an unforeseen way", self.settings.namespace)
+            return self.settings.sync_interval
+
+    def _tick(self) -> float:
+        now = self.clock()
+        self._look_at_age(now)
+        routine = now >= self.next_sync
+        if routine:
+            spread = 0.9 + 0.2 * self.random()  # processes that start together do not stay in step
+            self.next_sync = now + self.settings.sync_interval * spread
+        renew = self.probes.due(now)
+        for shard in self.shards:
+            if (routine or shard.urgent or shard.hungry or renew) and shard.sending is None:
+                self._send(shard, now, routine)
+        return max(0.0, min(self.next_sync, self.probes.next_renewal(now)) - self.clock())
+
+    def connected(self) -> None:
+        """Note a fresh connection: maybe to a server that was promoted, or that lost everything (F10)."""
+        for shard in self.shards:
+            shard.hungry = True
+        self.wake()
+
+    def message(self, payload: Message) -> None:
+        """Take a published change. It only accelerates: the next exchange brings it as well."""
+        view, incarnation = payload["view"], payload["inc"]
+        shard = self.shards[0 if view["id"] == wire.EVERYWHERE else self._number(view["id"])]
+        if incarnation == shard.incarnation:
+            self._take(shard, view, self.clock())
+        else:
+            shard.hungry = True
+            self.wake()
+
+    def _number(self, identity: str) -> int:
+        return wire.shard_of(identity, self.settings.shards)
+
+    # ------------------------------------------------------------------ exchanges
+
+    def exchange(self, shard: Shard, request: Message, timeout: float, answer: Answer) -> None:
+        """Send a request, guarded by the store's breaker; ``answer`` gets the reply or the error."""
+        permit, transport = self.breaker.try_acquire(), self.transport
+        if permit is None or transport is None:
+            answer(None, ConnectionError("the store is known to be away"))
+            return
+        sent = self.clock()
+
+        def done(reply: Message | None, error: Exception | None) -> None:
+            if self.transport is not transport:  # this is a forked child, or the store was closed
+                permit.drop()
+                answer(None, error or ConnectionError("the store was closed"))
+                return
+            self._judge(permit, error, sent)
+            if reply is not None:
+                self._meet(shard, reply, request)
+            answer(reply, error)
+
+        transport.submit(shard.number, request, timeout, done)
+
+    def _judge(self, permit: Permit, error: Exception | None, sent: float) -> None:
+        if error is not None:
+            permit.failure(error)
+            self.last_error = str(error)
+        elif permit.success() and sent >= self.answered_at:
+            self.answered_at = sent
+            if self.degraded:
+                self._recover()
+
+    def request(self, shard: Shard, *, beat: bool = False, full: bool = False) -> Message:
+        """Return a request to a shard, still without operations."""
+        seen = (shard.incarnation, shard.sequence)
+        fresh, stale = secrets.token_hex(6), self.settings.max_staleness
+        return wire.request(self.node, fresh, seen, stale, beat=beat, full=full)
+
+    def operation(self, kind: str, gate: FleetGate, **fields: Any) -> dict[str, Any]:
+        """Return an operation on a circuit."""
+        return {
+            "op": kind,
+            "id": gate.identity,
+            "name": gate.machine.name,
+            "seen": list(gate.shared.view.seen),
+            "rnd": self.random(),
+            **fields,
+        }
+
+    def _send(self, shard: Shard, now: float, routine: bool) -> None:
+        full, shard.hungry = shard.hungry or not shard.incarnation, False
+        shard.urgent = False
+        request = self.request(shard, beat=True, full=full)
+        reported = self._add_reports(shard, request, now, routine)
+        renewed = self.probes.add(shard, request, now)
+        shard.sending = request
+
+        def answer(reply: Message | None, error: Exception | None) -> None:
+            shard.sending = None
+            if reply is None:
+                shard.hungry |= full
+                shard.dirty.update((gate.identity, gate) for gate in reported)
+                self.probes.failed(renewed)
+            else:
+                self._absorb(shard, reply, reported, renewed)
+            if shard.urgent or (shard.hungry and reply is not None):
+                self.wake()
+
+        self.exchange(shard, request, self.settings.sync_timeout, answer)
+
+    def _add_reports(self, shard: Shard, request: Message, now: float, routine: bool) -> list[FleetGate]:
+        gates, shard.dirty = shard.dirty, {}
+        if routine:
+            for identity in list(shard.watched):
+                gate = self.gates.get(identity)
+                if gate is not None:
+                    gates[identity] = gate
+        reported: list[FleetGate] = []
+        for gate in gates.values():
+            fields = gate.report()
+            if fields is not None:
+                wire.add(request, self.operation("report", gate, **fields), self.rules_of(gate))
+                reported.append(gate)
+        return reported
+
+    def take_result(self, gate: FleetGate, result: Message) -> None:
+        """Take the result of an operation on a circuit."""
+        if "err" in result:
+            self._refused(gate, result["err"])
+        else:
+            self._take(self.shard_of(gate), result["view"], self.clock())
+
+    def take_view(self, shard: Shard, reply: Message, view: Message) -> None:
+        """Take a view that was asked for outside of the regular exchange."""
+        if reply["inc"] == shard.incarnation:
+            self._take(shard, view, self.clock())
+        else:
+            shard.hungry = True
+            self.wake()
+
+    def _meet(self, shard: Shard, reply: Message, request: Message) -> None:
+        """Note which store answered: one that has lost its state knows nothing of what we saw."""
+        if reply["inc"] != shard.incarnation:
+            if shard.incarnation and not request["beat"]:
+                shard.hungry = True
+                self.wake()
+                return
+            shard.incarnation = reply["inc"]
+            shard.sequence = 0
+            shard.views.clear()
+
+    def _absorb(self, shard: Shard, reply: Message, reported: list[FleetGate], renewed: list[Any]) -> None:
+        now = self.clock()
+        before = shard.full_since
+        changed: list[Message] = reply.get("changed", [])
+        results: list[Message] = reply.get("results", [])
+        for view in changed:
+            self._take(shard, view, now)
+        for gate, result in zip(reported, results, strict=False):
+            self._reported(shard, gate, result, now)
+        self.probes.renewed(renewed, results[len(reported) :])
+        shard.sequence = reply["seq"]
+        shard.living = reply.get("live", shard.living)
+        if reply.get("full"):
+            before = shard.full_since = set()
+        if before is not None:
+            before.update(view["id"] for view in changed)
+            before.update(result["id"] for result in results)
+            if reply.get("more"):
+                shard.urgent = True
+            else:
+                shard.full_since = None
+                self._forget_all_but(shard, before)
+                self.heard.set()
+        elif reply.get("more"):
+            shard.urgent = True
+
+    def _reported(self, shard: Shard, gate: FleetGate, result: Message, now: float) -> None:
+        shared = gate.shared
+        sent = shared.sent
+        if sent is not None:
+            shared.acknowledge(sent.number)
+        if "err" in result:
+            self._refused(gate, result["err"])
+            return
+        self._take(shard, result["view"], now)
+        if shared.batch:  # outcomes came meanwhile
+            self.touch(gate, urgent=True)
+        elif gate.troubled():
+            shard.dirty.setdefault(gate.identity, gate)  # until the window is clean
+
+    def _forget_all_but(self, shard: Shard, known: set[str]) -> None:
+        if wire.EVERYWHERE not in known and shard.number == 0 and self.everywhere[0] is not None:
+            self._take_everywhere(None, "", "the store has lost the override")
+        for gate in self.members():
+            if gate.identity not in known and self.shard_of(gate) is shard:
+                gate.lose()
+
+    def _take(self, shard: Shard, said: Message, now: float) -> None:
+        view = FleetView.of(said, shard.incarnation, now)
+        identity = said["id"]
+        if identity == wire.EVERYWHERE:
+            if shard.number == 0:
+                until = None if view.mode_left is None else now + view.mode_left
+                order = None if view.mode is None else Order(view.mode, until)
+                self._take_everywhere(order, view.actor, view.reason)
+            return
+        known = shard.views.get(identity)
+        if known is not None and view.older_than(known):
+            return
+        if view.plain and not view.epoch:
+            shard.views.pop(identity, None)
+        else:
+            shard.views[identity] = view
+        if view.watched or view.row:
+            shard.watched.add(identity)
+        else:
+            shard.watched.discard(identity)
+        gate = self.gates.get(identity)
+        if gate is not None:
+            gate.adopt(view)
+            self._compare(gate, view)
+
+    def _take_everywhere(self, order: Order | None, actor: str, reason: str) -> None:
+        known = self.everywhere[0]
+        if order == known or (order and known and order.mode is known.mode and actor == self.everywhere[1]):
+            return  # the same with a remainder of time that differs by the way of the message
+        self.everywhere = (order, actor, reason)
+        for gate in self.members():
+            self._everywhere(gate, order, actor, reason)
+
+    @staticmethod
+    def _everywhere(gate: FleetGate, order: Order | None, actor: str, reason: str) -> None:
+        shared = gate.shared
+        gate.order(lambda now: shared.adopt_everywhere(order, now, actor, reason))
+
+    # ------------------------------------------------------------------ candidates' answers
+
+    def answer(
+        self, gate: FleetGate, candidate: Candidate, result: Message | None, error: Exception | None
+    ) -> bool:
+        """Bring the store's answer to a candidate; ``False`` when a granted permit must be given back."""
+        if result is None or "err" in result:
+            if result is not None:
+                self._refused(gate, result["err"])
+                gate.lose()  # the store cannot keep it: this process decides alone
+                return gate.answer(candidate, GONE, 0.0)
+            pause = max(SPREAD, self.patience)
+            return gate.answer(candidate, REFUSED, pause * (1.0 + self.random()))
+        self._take(self.shard_of(gate), result["view"], self.clock())
+        granted = result["granted"]
+        if granted == 1:
+            policy = gate.machine.policy
+            alone = policy.max_concurrent_probes == 1
+            return gate.answer(candidate, GRANTED, policy.permit_lease if alone else SPREAD)
+        wait = max(SPREAD, result["retry_us"] / 1e6) + SPREAD * self.random()
+        return gate.answer(candidate, GONE if granted == 2 else REFUSED, wait)
+
+    # ------------------------------------------------------------------ health
+
+    def _look_at_age(self, now: float) -> None:
+        """Say once that the store is lost, when it has been silent for too long (F6)."""
+        if self.degraded or now - self.answered_at <= self.settings.max_staleness:
+            return
+        self.degraded = True
+        logger.warning(
+            "the store of circuits %r has not answered for %.1f s (%s): every process decides for itself",
+            self.settings.namespace,
+            now - self.answered_at,
+            self.last_error,
+        )
+        self.tell(StoreDegraded(self.settings.namespace, 0, now, self.last_error))
+
+    def _recover(self) -> None:
+        now = self.clock()
+        self.degraded = False
+        after = now - self.answered_at
+        logger.warning("the store of circuits %r answers again", self.settings.namespace)
+        for shard in self.shards:
+            shard.hungry = True  # F9: adopt what the fleet has decided meanwhile
+        self.tell(StoreRecovered(self.settings.namespace, 0, now, after))
+        self.wake()
+
+    def _refused(self, gate: FleetGate, reason: str) -> None:
+        if self._first(gate.identity, reason):
+            name = gate.machine.name
+            logger.warning("the store cannot keep circuit %r, which stays local: %s", name, reason)
+            self.tell(StoreRefused(name, gate.machine.phase.era, self.clock(), reason))
+
+    def _compare(self, gate: FleetGate, view: FleetView) -> None:
+        ours = self.rules_of(gate)["cfg"]
+        if view.settings and view.settings != ours and self._first(gate.identity, f"{ours}|{view.settings}"):
+            name = gate.machine.name
+            logger.warning(
+                "circuit %r is shared with different policies, the stricter applies; ours: %s; theirs: %s",
+                name,
+                ours,
+                view.settings,
+            )
+            self.tell(SettingsDiffer(name, gate.machine.phase.era, self.clock(), ours, view.settings))
+
+    def _first(self, identity: str, what: str) -> bool:
+        if (identity, what) in self._told:
+            return False
+        if len(self._told) > 10_000:
+            self._told.clear()
+        self._told.add((identity, what))
+        return True
+
+    def tell(self, event: CircuitEvent) -> None:
+        """Tell the listeners of all registries."""
+        for hub in list(self.hubs):
+            hub.enqueue([event])
+            hub.deliver()
+
+    # ------------------------------------------------------------------ leaving
+
+    def farewells(self) -> list[tuple[int, Message]]:
+        """Return what to tell each shard before going: permits given back, figures withdrawn."""
+        goodbyes: list[tuple[int, Message]] = []
+        for shard in self.shards:
+            request = self.request(shard)
+            request["bye"] = 1
+            self.probes.give_back(shard, request)
+            for identity in {*shard.dirty, *shard.watched}:
+                gate = self.gates.get(identity)
+                fields = None if gate is None else gate.report()
+                if gate is not None and fields is not None:
+                    nothing = {**fields, "t": 0, "f": 0, "s": 0, "d": 0, "o": 0, "trip": 0}
+                    wire.add(request, self.operation("report", gate, **nothing), self.rules_of(gate))
+            goodbyes.append((shard.number, request))
+        return goodbyes
+
+    def left(self) -> None:
+        """Go on alone: the process has said goodbye."""
+        self.degraded = True
+        self.heard.clear()
+        self.probes = Probes(self)
+        for shard in self.shards:
+            shard.sending = None
+            shard.hungry = True
