@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
-from tests.servers.redis_server import ServerMissing, find_binary, private_redis
+from tests.servers.cluster import RedisCluster
+from tests.servers.redis_server import RedisServer, ServerMissing, find_binary, private_redis
+from tests.servers.sentinel import SentinelSet
 
 NOT_TESTED = "server missing: "
 
@@ -30,14 +32,52 @@ def redis_url() -> Iterator[str]:
 @contextmanager
 def private_redis_or_skip() -> Iterator[str]:
     """Run a private server, for tests that stop it themselves; skips the test when there is none."""
+    skip_without_server()
+    with private_redis() as url:
+        yield url
+
+
+def skip_without_server() -> None:
+    """Skip the test, to be told at the end of the run, when a private server cannot be started here."""
     if find_spec("redis") is None:
         pytest.skip(f"{NOT_TESTED}no Redis client: pip install redis")
     try:
         find_binary()
     except ServerMissing as missing:
         pytest.skip(f"{NOT_TESTED}{missing}")
-    with private_redis() as url:
-        yield url
+
+
+@pytest.fixture
+def redis_servers() -> Iterator[Callable[..., RedisServer]]:
+    """A factory of started private servers, with the arguments of `RedisServer`; all end with the test.
+
+    A server from the environment is never used: these are made to be broken.
+    """
+    skip_without_server()
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(RedisServer(**options))
+
+
+@pytest.fixture
+def redis_server(redis_servers: Callable[..., RedisServer]) -> RedisServer:
+    """A private server on a TCP port, for this test alone: kill it, freeze it, fill its memory."""
+    return redis_servers()
+
+
+@pytest.fixture(scope="module")
+def redis_cluster() -> Iterator[RedisCluster]:
+    """A private cluster of three masters, for the tests of one module (it takes 3 s to start)."""
+    skip_without_server()
+    with RedisCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def redis_sentinels() -> Iterator[SentinelSet]:
+    """A master, a replica and three sentinels, for this test alone."""
+    skip_without_server()
+    with SentinelSet() as sentinels:
+        yield sentinels
 
 
 @pytest.fixture

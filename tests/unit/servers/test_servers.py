@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers import redis_server
+from tests.servers.base import wait_until
 from tests.servers.plugin import private_redis_or_skip
 
 ROOT = Path(__file__).parents[3]
@@ -26,7 +25,7 @@ def test_the_server_is_stopped_also_when_the_test_fails(monkeypatch: pytest.Monk
             super().__init__(*args, **kwargs)
             started.append(self)
 
-    monkeypatch.setattr(redis_server.subprocess, "Popen", Recorded)
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
     folders: list[Path] = []
     with pytest.raises(ZeroDivisionError), private_redis_or_skip() as url:
         folders.append(Path(url.removeprefix("unix://")).parent)
@@ -60,7 +59,7 @@ def test_the_server_ends_also_when_the_tests_are_killed(tmp_path: Path) -> None:
         process.stdout.close()
         assert client.recv(1) == b"", "the server outlived the tests"
     assert not _answers(path)
-    shutil.rmtree(Path(path).parent)
+    wait_until(lambda: not Path(path).parent.exists(), "the folder is removed")
 
 
 def _answers(path: str) -> bool:
