@@ -239,6 +239,10 @@ class Barrier(Protocol):
         """``OPEN`` or ``HALF_OPEN``."""
         ...
 
+    def explain(self, now: float) -> tuple[str, list[tuple[str, float, float]]]:
+        """Return why it stands, and each condition for its end: name, present value, threshold."""
+        ...
+
     def effective(self, now: float) -> tuple[State, str | None]:
         """Return the state and sub-phase that a call at ``now`` would find."""
         ...

@@ -113,6 +113,8 @@ def snapshot(machine: Machine, now: float) -> Snapshot:
     remaining = None
     if isinstance(phase, Shut) and phase.until != math.inf and state in (State.OPEN, State.FORCED_OPEN):
         remaining = max(0.0, phase.until - now)
+    elif state is State.OPEN and (barrier := machine.standing_barrier()) is not None:
+        remaining = barrier.rejection(now).retry_after
     return Snapshot(
         name=machine.name,
         state=state,
@@ -149,7 +151,11 @@ def explain(machine: Machine, now: float) -> Explanation:
     phase, policy = machine.phase, machine.policy
     found: list[Condition] = []
     reason = ""
-    if isinstance(phase, Shut):
+    barrier = machine.standing_barrier()
+    if barrier is not None and not isinstance(phase, Shut) and (state, phase_word) == barrier.effective(now):
+        reason, ends = barrier.explain(now)
+        found += [Condition(name, value, limit, value >= limit) for name, value, limit in ends]
+    elif isinstance(phase, Shut):
         reason = phase.reason
         if phase.until != math.inf:
             name = "wait_duration_in_open" if phase.state is State.OPEN else "ttl"

@@ -153,6 +153,13 @@ class Barrier:
         """Let calls ask for a probe from ``until`` on."""
         self.kind, self.state, self.until, self.asking = PROBING, State.HALF_OPEN, until, False
 
+    def explain(self, now: float) -> tuple[str, list[tuple[str, float, float]]]:
+        """Return why it stands, and what must be reached for it to go."""
+        if self.ramp is not None:
+            return "traffic is returning, by decision of the fleet", [("recovery_ramp", self.share(now), 1.0)]
+        waited = min(self.wait, max(0.0, self.wait - (self.opens - now)))
+        return f"the fleet: {self.reason}", [("wait_duration_in_open", waited, self.wait)]
+
     def effective(self, now: float) -> tuple[State, str | None]:
         """Return the state and sub-phase that a call at ``now`` would find."""
         if self.kind is OPEN and now < self.until:
