@@ -68,6 +68,14 @@ class Candidate(Grant):
             tell()
         return True
 
+    def on_decided(self, tell: Callable[[], object]) -> None:
+        """Call ``tell`` when it is decided, now if it has been; for callers that wait for events."""
+        with self._lock:
+            if self.verdict is UNDECIDED:
+                self._listeners.append(tell)
+                return
+        tell()
+
     def wait(self, timeout: float) -> None:
         """Block until it is decided, or for ``timeout`` seconds."""
         self._decided.wait(timeout)

@@ -109,12 +109,12 @@ class FleetGate(Gate):
             try:
                 token.wait(self.fleet.patience)
             except BaseException:
-                self._leave_unanswered(token)
+                self.leave_unanswered(token)
                 raise
-            if self._concluded(token):
+            if self.concluded(token):
                 return token
             token = self.enter()
-        return self._give_up(token)
+        return self.give_up(token)
 
     async def complete_async(self, token: Token) -> Token:
         for _ in range(ATTEMPTS):
@@ -123,15 +123,17 @@ class FleetGate(Gate):
             try:
                 await token.wait_async(self.fleet.patience)
             except BaseException:
-                self._leave_unanswered(token)
+                self.leave_unanswered(token)
                 raise
-            if self._concluded(token):
+            if self.concluded(token):
                 return token
             token = self.enter()
-        return self._give_up(token)
+        return self.give_up(token)
 
-    def _concluded(self, candidate: Candidate) -> bool:
+    def concluded(self, candidate: Candidate) -> bool:
         """Whether a candidate may pass; ``False``: the fleet has moved on, enter anew.
+
+        A step of ``complete`` for callers that wait in another way; see ``Candidate.on_decided``.
 
         Raises:
             CircuitOpenError: it may not.
@@ -161,9 +163,14 @@ class FleetGate(Gate):
                 self.fleet.settle(self, candidate, CANCELLED, False)
             raise
 
-    def _give_up(self, token: Token) -> Token:
+    def give_up(self, token: Token) -> Token:
+        """Stop after the last attempt.
+
+        Raises:
+            CircuitOpenError: the token would have to wait again.
+        """
         if isinstance(token, Candidate):
-            self._leave_unanswered(token)
+            self.leave_unanswered(token)
             self._refuse()
         return token
 
@@ -184,7 +191,7 @@ class FleetGate(Gate):
             self._report_rejection(error, now)
         raise error
 
-    def _leave_unanswered(self, candidate: Candidate) -> None:
+    def leave_unanswered(self, candidate: Candidate) -> None:
         """The caller goes away: a permit that was granted is given back, one that will be too (fault 13)."""
         if not candidate.decide(GONE) and candidate.verdict is GRANTED:
             self.settle(candidate, CANCELLED)
@@ -230,10 +237,7 @@ class FleetGate(Gate):
 
     def touch(self) -> None:
         """Hand what there is to report to the session; called without the lock."""
-        machine = self.shared
-        urgent = machine.urgent
-        machine.dirty = machine.urgent = False
-        self.fleet.touch(self, urgent)
+        self.fleet.touch(self, self.read(lambda _, __: self.shared.take_flags()))
 
     def report(self) -> dict[str, Any] | None:
         """Return what this process reports, if it is the store's business."""

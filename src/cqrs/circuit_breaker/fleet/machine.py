@@ -392,6 +392,12 @@ class SharedMachine(Machine):
             **self._take_batch(),
         }
 
+    def take_flags(self) -> bool:
+        """Tell whether what there is to report is urgent; from here on it is the session's business."""
+        urgent = self.urgent
+        self.dirty = self.urgent = False
+        return urgent
+
     def troubled(self, now: float) -> bool:
         """Whether the store should go on hearing from this process."""
         phase = self.phase

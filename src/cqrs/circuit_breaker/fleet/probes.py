@@ -61,6 +61,8 @@ class Probes:
             waited_for = session.answer(gate, candidate, result, error)
             if granted and not waited_for:
                 self.settle(gate, candidate, CANCELLED, False)
+            elif granted:
+                session.wake()  # the next renewal may be due before the next exchange
             elif result is None:
                 # It may have been granted, and only the answer was lost: give it back, as well as one can.
                 self._remember(gate, candidate, _fields(CANCELLED, False))

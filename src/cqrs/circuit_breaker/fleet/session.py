@@ -43,6 +43,9 @@ from cqrs.exceptions import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
+MOST_VIEWS = 10_000
+"""Views kept of circuits that this process may make one day; beyond it the uneventful ones go."""
+
 Answer = Callable[[Message | None, Exception | None], None]
 
 
@@ -64,6 +67,7 @@ class Session:
         self.probes = Probes(self)
         self.everywhere: tuple[Order | None, str, str] = (None, "", "")
         self.degraded = False
+        self._lost = False  # listeners have been told so
         self.patience = settings.command_timeout
         self.answered_at = clock()
         self.heard = threading.Event()  # the store has told us all it knows
@@ -200,7 +204,13 @@ class Session:
 
     def message(self, payload: Message) -> None:
         """Take a published change. It only accelerates: the next exchange brings it as well."""
-        view, incarnation = payload["view"], payload["inc"]
+        try:
+            view, incarnation = payload["view"], payload["inc"]
+            self._message(view, incarnation)
+        except (KeyError, TypeError, ValueError):
+            logger.debug("a published message is not ours: %r", payload)
+
+    def _message(self, view: Message, incarnation: str) -> None:
         shard = self.shards[0 if view["id"] == wire.EVERYWHERE else self._number(view["id"])]
         if incarnation == shard.incarnation:
             self._take(shard, view, self.clock())
@@ -278,15 +288,22 @@ class Session:
             if shard.urgent or (shard.hungry and reply is not None):
                 self.wake()
 
-        self.exchange(shard, request, self.settings.sync_timeout, answer)
+        try:
+            self.exchange(shard, request, self.settings.sync_timeout, answer)
+        except BaseException:
+            shard.sending = None  # or nothing would ever be sent again
+            raise
 
     def _add_reports(self, shard: Shard, request: Message, now: float, routine: bool) -> list[FleetGate]:
-        gates, shard.dirty = shard.dirty, {}
+        gates: dict[str, FleetGate] = {}
+        while shard.dirty:  # others go on adding: nothing may be taken but what is removed
+            identity, gate = shard.dirty.popitem()
+            gates[identity] = gate
         if routine:
             for identity in list(shard.watched):
-                gate = self.gates.get(identity)
-                if gate is not None:
-                    gates[identity] = gate
+                known = self.gates.get(identity)
+                if known is not None:
+                    gates[identity] = known
         reported: list[FleetGate] = []
         for gate in gates.values():
             fields = gate.report()
@@ -383,6 +400,8 @@ class Session:
         if view.plain and not view.epoch:
             shard.views.pop(identity, None)
         else:
+            if len(shard.views) >= MOST_VIEWS:
+                shard.forget_plain_views()
             shard.views[identity] = view
         if view.watched or view.row:
             shard.watched.add(identity)
@@ -434,7 +453,7 @@ class Session:
         """Say once that the store is lost, when it has been silent for too long (F6)."""
         if self.degraded or now - self.answered_at <= self.settings.max_staleness:
             return
-        self.degraded = True
+        self.degraded = self._lost = True
         logger.warning(
             "the store of circuits %r has not answered for %.1f s (%s): every process decides for itself",
             self.settings.namespace,
@@ -446,11 +465,14 @@ class Session:
     def _recover(self) -> None:
         now = self.clock()
         self.degraded = False
+        told, self._lost = self._lost, False
         after = now - self.answered_at
-        logger.warning("the store of circuits %r answers again", self.settings.namespace)
+        if told:
+            logger.warning("the store of circuits %r answers again", self.settings.namespace)
         for shard in self.shards:
             shard.hungry = True  # F9: adopt what the fleet has decided meanwhile
-        self.tell(StoreRecovered(self.settings.namespace, 0, now, after))
+        if told:
+            self.tell(StoreRecovered(self.settings.namespace, 0, now, after))
         self.wake()
 
     def _refused(self, gate: FleetGate, reason: str) -> None:

@@ -49,6 +49,10 @@ class Shard:
         self.sending: Message | None = None
         self.living = 0
 
+    def forget_plain_views(self) -> None:
+        """Keep only what a new circuit must know from its first call on."""
+        self.views = {identity: view for identity, view in self.views.items() if not view.plain}
+
     def renewed(self) -> Shard:
         """Return it as a forked child begins: with what is known, without what is under way."""
         shard = Shard(self.number)
