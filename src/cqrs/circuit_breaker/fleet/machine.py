@@ -57,6 +57,7 @@ class SharedMachine(Machine):
         "detached",
         "dirty",
         "frozen",
+        "highest",
         "keen",
         "modes",
         "numbers",
@@ -77,6 +78,9 @@ class SharedMachine(Machine):
     ) -> None:
         self.barrier = None
         self.view = NOTHING_KNOWN
+        self.highest = (
+            NOTHING_KNOWN.seen
+        )  # epoch of the present incarnation; survives a store that is set back
         self.detached = False  # the fleet's say was replaced by our own, for want of a store
         self.keen = False
         self.dirty = self.urgent = False  # there is something to report; at once
@@ -137,7 +141,7 @@ class SharedMachine(Machine):
             return local
         barrier.asking = True
         barrier.until = now + patience  # one at a time; an answer that never comes blocks nobody for ever
-        return Ask(local, barrier, self.view.seen)
+        return Ask(local, barrier, self.highest)
 
     def answer(self, now: float, barrier: Barrier, until: float) -> None:
         """Note when another call may ask."""
@@ -215,7 +219,12 @@ class SharedMachine(Machine):
         if view.older_than(old):
             return
         self.view = view
-        if view.seen == old.seen and not self.detached:
+        if view.incarnation == self.highest[0]:
+            self.highest = view.incarnation, max(view.epoch, self.highest[1])
+        else:
+            self.highest = view.seen
+        # The state too: a store that was set back may give an epoch out twice.
+        if (view.seen, view.state) == (old.seen, old.state) and not self.detached:
             self._hear(view, now, random)
             return
         self.modes.fleet = None if view.mode is None else Order(view.mode, _end(now, view.mode_left))
@@ -389,7 +398,7 @@ class SharedMachine(Machine):
             "o": opened,
             "trip": int(trip is not None),
             "trip_us": -1 if trip is None or trip < 0 else round(trip * 1e6),
-            **self._take_batch(),
+            **self._take_batch(now),
         }
 
     def take_flags(self) -> bool:
@@ -411,9 +420,12 @@ class SharedMachine(Machine):
         window = self.policy.sliding_window
         return window.seconds if isinstance(window, TimeWindow) else 60.0
 
-    def _take_batch(self) -> dict[str, Any]:
+    def _take_batch(self, now: float) -> dict[str, Any]:
+        if self.sent is not None and now - self.sent.sent_at >= self._report_lasts:
+            self.sent = None  # the store may have forgotten its number, and would count it twice
         if self.sent is None and self.batch:
             self.sent, self.batch = self.batch, Batch(next(self.numbers))
+            self.sent.sent_at = now
         return NO_BATCH if self.sent is None else self.sent.fields()
 
     def acknowledge(self, number: int) -> None:

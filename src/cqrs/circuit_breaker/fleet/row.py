@@ -12,12 +12,13 @@ class Batch:
     came after the last one. A batch has a number, so that the store takes it once however often it is sent.
     """
 
-    __slots__ = ("head", "number", "peak", "succeeded", "tail")
+    __slots__ = ("head", "number", "peak", "sent_at", "succeeded", "tail")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.head = self.peak = self.tail = 0
         self.succeeded = False
+        self.sent_at = 0.0  # for the first time
 
     def __bool__(self) -> bool:
         return self.succeeded or self.head > 0

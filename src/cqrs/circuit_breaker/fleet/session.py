@@ -264,7 +264,7 @@ class Session:
             "op": kind,
             "id": gate.identity,
             "name": gate.machine.name,
-            "seen": list(gate.shared.view.seen),
+            "seen": list(gate.shared.highest),
             "rnd": self.random(),
             **fields,
         }

@@ -43,17 +43,19 @@ def shard_of(identity: str, shards: int) -> int:
 
 
 def microseconds(seconds: float) -> int:
-    """Return a duration as it goes over the wire.
+    """Return a duration as it goes over the wire: at least 1, for what is not zero.
 
-    >>> microseconds(0.05)
-    50000
+    >>> microseconds(0.05), microseconds(1e-9)
+    (50000, 1)
     """
-    return round(seconds * 1e6)
+    return max(1, round(seconds * 1e6)) if seconds > 0 else 0
 
 
 def rules_of(policy: CircuitBreakerPolicy, settings: StoreSettings) -> Message:
     """Return the part of a policy that the store decides by."""
     backoff, window, ramp = policy.backoff, policy.sliding_window, policy.recovery_ramp
+    if ramp is not None and ramp.initial == 1.0:
+        ramp = None  # over at once
     timed = policy.slow_call_duration_threshold is not None
     report = window.seconds if isinstance(window, TimeWindow) else NO_WINDOW_REPORT
     return {
