@@ -483,11 +483,12 @@ end
 -- Why the circuit has to open, and for how long if a call has said so.
 local function reason_to_open(c, r, peak)
   local op, rules, least = c.op, c.rules, least_calls(c)
+  -- Before all else: it may say for how long.
+  if rules.quorum == 0 and op.trip == 1 then return 'a call asked for it', op.trip_us end
   if rules.row > 0 and peak >= rules.row then
     return peak == 1 and '1 failure' or peak .. ' failures in a row', -1
   end
   if rules.quorum == 0 then
-    if op.trip == 1 then return 'a call asked for it', op.trip_us end
     local share, verb = exceeded(rules, least, r.mine)
     if share then return share .. ' calls ' .. verb .. ': one process is enough', -1 end
     if op.o == 1 then return 'a process has opened: one process is enough', -1 end
