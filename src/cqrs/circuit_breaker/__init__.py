@@ -41,19 +41,24 @@ if TYPE_CHECKING:
     from cqrs.circuit_breaker.fleet.store import StoreHealth as StoreHealth
     from cqrs.circuit_breaker.fleet.view import FleetView as FleetView
     from cqrs.circuit_breaker.redis.store import RedisStore as RedisStore
+    from cqrs.circuit_breaker.redis.unit_of_work import AsyncRedisUnitOfWork as AsyncRedisUnitOfWork
+    from cqrs.circuit_breaker.redis.unit_of_work import SyncRedisUnitOfWork as SyncRedisUnitOfWork
 
 # What only shared circuits need is imported when it is first used.
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
+        "AsyncRedisUnitOfWork": "cqrs.circuit_breaker.redis.unit_of_work",
         "FleetView": "cqrs.circuit_breaker.fleet.view",
         "RedisStore": "cqrs.circuit_breaker.redis.store",
+        "SyncRedisUnitOfWork": "cqrs.circuit_breaker.redis.unit_of_work",
         "Store": "cqrs.circuit_breaker.fleet.store",
         "StoreHealth": "cqrs.circuit_breaker.fleet.store",
     },
 )
 
 __all__ = [
+    "AsyncRedisUnitOfWork",
     "Backoff",
     "CallFailed",
     "CallRejected",
@@ -87,6 +92,7 @@ __all__ = [
     "StoreRecovered",
     "StoreRefused",
     "StoreUnavailableError",
+    "SyncRedisUnitOfWork",
     "TimeWindow",
     "Trip",
     "Verdict",

@@ -249,6 +249,7 @@ class Session:
             self.last_error = str(error)
         elif permit.success() and sent >= self.answered_at:
             self.answered_at = sent
+            self.last_error = ""
             if self.degraded:
                 self._recover()
 
