@@ -314,6 +314,18 @@ row(
         streak=1,
     ),
 )
+row(
+    "a call that asks for a time gets it, also when it ends a row",
+    at(
+        0,
+        "a",
+        report(1, 1, trip=1, trip_us=33 * S, batch=(1, "FFF")),
+        rules={**ROW, "quorum": 0},
+        st="open",
+        why="a call asked for it",
+        left_us=33 * S,
+    ),
+)
 row("with a quorum a single call may not", at(0, "a", report(9, 1, trip=1), st="closed", watched=1))
 row(
     "the time that a call asks for has a floor",

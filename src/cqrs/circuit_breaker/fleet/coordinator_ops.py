@@ -205,11 +205,11 @@ def _why_open(circuit: Circuit, reports: Reports, own: Figures, peak: int) -> tu
         known = policy(rules, record.rampd)
         ramping = Lane(State.HALF_OPEN, record.ep, record.ramp, NO_COUNTS)
         minimum = conditions.minimum_calls(known, ramping, circuit.now)
+    if rules["quorum"] == 0 and op["trip"]:  # before all else: it may say for how long
+        return "a call asked for it", op["trip_us"]
     if conditions.row_met(known, peak):
         return ("1 failure" if peak == 1 else f"{peak} failures in a row"), -1
     if rules["quorum"] == 0:
-        if op["trip"]:
-            return "a call asked for it", op["trip_us"]
         why = conditions.why_open(known, Counts(own.t, own.f, own.s - own.d), own.d, 0, minimum)
         if why is None and op["o"]:
             why = "a process has opened"
