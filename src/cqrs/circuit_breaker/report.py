@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cqrs.circuit_breaker import conditions
 from cqrs.circuit_breaker.conditions import Condition
@@ -11,6 +12,9 @@ from cqrs.circuit_breaker.machine import Machine
 from cqrs.circuit_breaker.phases import RUNNING, HalfOpen, Lane, Shut
 from cqrs.circuit_breaker.states import Mode, State
 from cqrs.circuit_breaker.window import Counts
+
+if TYPE_CHECKING:
+    from cqrs.circuit_breaker.fleet.view import FleetView
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Snapshot:
         open_remaining: seconds until a probe may pass, ``None`` when not open or forced open for good.
         opened_in_a_row: how often it opened without closing for good in between.
         last_failure: what opened it, as text.
+        fleet: what the fleet that shares the circuit said last, ``None`` for a circuit of this process alone.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Snapshot:
     open_remaining: float | None
     opened_in_a_row: int
     last_failure: str | None
+    fleet: FleetView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,7 @@ class Explanation:
 
     Attributes:
         conditions: every condition that matters in this state, with its present value.
+        fleet: what the fleet that shares the circuit said last, ``None`` for a circuit of this process alone.
     """
 
     name: str
@@ -81,13 +88,17 @@ class Explanation:
     phase: str | None
     reason: str
     conditions: tuple[Condition, ...]
+    fleet: FleetView | None = None
 
     def __str__(self) -> str:
         head = f"circuit {self.name!r} is {self.state.value.replace('_', ' ')}"
         if self.phase:
             head += f", {self.phase}"
         lines = [f"{head}: {self.reason}" if self.reason else head]
-        return "\n  ".join([*lines, *map(str, self.conditions)])
+        lines += map(str, self.conditions)
+        if self.fleet is not None:
+            lines.append(f"the fleet: {self.fleet}")
+        return "\n  ".join(lines)
 
 
 def snapshot(machine: Machine, now: float) -> Snapshot:
@@ -142,6 +153,7 @@ def snapshot(machine: Machine, now: float) -> Snapshot:
         open_remaining=remaining,
         opened_in_a_row=machine.streak,
         last_failure=None if isinstance(phase, Lane) else phase.last_failure,
+        fleet=machine.fleet_view(),
     )
 
 
@@ -181,7 +193,7 @@ def explain(machine: Machine, now: float) -> Explanation:
             reason = "traffic is returning"
     else:
         reason = "everything is admitted, nothing is recorded"
-    return Explanation(machine.name, state, phase_word, reason, tuple(found))
+    return Explanation(machine.name, state, phase_word, reason, tuple(found), machine.fleet_view())
 
 
 def _counts(lane: Lane, now: float) -> Counts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cqrs.circuit_breaker import conditions
 from cqrs.circuit_breaker.events import CircuitEvent, OverrideChanged, PolicyReloaded, StateChanged
@@ -19,6 +19,9 @@ from cqrs.circuit_breaker.states import Mode, State
 from cqrs.circuit_breaker.totals import NOTHING, Totals
 from cqrs.circuit_breaker.verdict import Trip
 from cqrs.circuit_breaker.window import NO_COUNTS, make_window, reshaped
+
+if TYPE_CHECKING:
+    from cqrs.circuit_breaker.fleet.view import FleetView
 
 _is_gil_enabled: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
 LOCK_FREE = _is_gil_enabled()
@@ -193,6 +196,10 @@ class Transitions:
         self._tell(PolicyReloaded(self.name, phase.era, now))
 
     # ------------------------------------------------------------------ reading (no lock, no side effects)
+
+    def fleet_view(self) -> FleetView | None:
+        """Return what is known of the fleet's side of a shared circuit."""
+        return None
 
     def standing_barrier(self) -> Barrier | None:
         """Return what others that share the circuit have put before it."""

@@ -457,6 +457,9 @@ class SharedMachine(Machine):
         era = self.phase.era
         self._tell(StateChanged(self.name, era, now, before[0], after[0], why, after[1], evidence, "fleet"))
 
+    def fleet_view(self) -> FleetView:
+        return self.view
+
     def standing_barrier(self) -> Barrier | None:
         return self.barrier
 

@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cqrs.circuit_breaker.errors import CircuitOpenError, quick_rejection
 from cqrs.circuit_breaker.fleet.transport import Message
 from cqrs.circuit_breaker.states import Mode, State
 from cqrs.circuit_breaker.timing import Ramp
+
+
+class Pool(NamedTuple):
+    """The windows of all processes that report, added up.
+
+    ``slow`` includes ``overdue``, the running calls past the slow threshold; ``unhealthy`` counts the
+    ``reporters`` that would open by their own figures.
+    """
+
+    calls: int
+    failures: int
+    slow: int
+    overdue: int
+    reporters: int
+    unhealthy: int
+
+    def __str__(self) -> str:
+        rate = f", {self.failures / self.calls:.1%}" if self.calls else ""
+        slow = f", {self.slow} slow" if self.slow else ""
+        return (
+            f"{self.failures} of {self.calls} calls failed{rate}{slow};"
+            f" {self.unhealthy} of {self.reporters} reporting processes are unhealthy"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +55,7 @@ class FleetView:
         mode_left: seconds until it ends, ``None``: never.
         actor, reason: who set it and why; without an override ``reason`` is that of the last transition.
         settings: the settings that the store goes by, in words.
+        pool: what all processes together report, while the circuit is watched.
         heard: local monotonic moment of hearing this.
     """
 
@@ -51,6 +76,7 @@ class FleetView:
     actor: str = ""
     reason: str = ""
     settings: str = ""
+    pool: Pool | None = None
     heard: float = 0.0
 
     @property
@@ -63,6 +89,16 @@ class FleetView:
         """Whether there is nothing to know: as good as no state at all."""
         quiet = self.state is State.CLOSED and self.ramp_from is None and not self.watched
         return quiet and self.mode is None and self.row == 0
+
+    def __str__(self) -> str:
+        if self.mode is not None:
+            said = f"{self.mode.value.replace('_', ' ')}, by {self.actor or 'nobody named'}"
+        elif self.ramp_from is not None:
+            said = "half open, ramping"
+        else:
+            said = self.state.value.replace("_", " ")
+        said += f" ({self.reason})" if self.reason else ""
+        return said if self.pool is None else f"{said}; {self.pool}"
 
     def older_than(self, other: FleetView) -> bool:
         """Whether this was said before ``other``, and arrived late."""
@@ -91,6 +127,7 @@ class FleetView:
             actor=said["ov_by"],
             reason=(said["ov_why"] if mode else said["why"]),
             settings=said["cfg"],
+            pool=Pool(*said["pool"]) if "pool" in said else None,
             heard=now,
         )
 
