@@ -11,13 +11,10 @@ from cqrs.circuit_breaker.fleet.transport import Message
 from cqrs.circuit_breaker.redis import script
 from cqrs.circuit_breaker.redis.clients import Source
 from cqrs.circuit_breaker.redis.connections import watch
+from cqrs.circuit_breaker.redis.replicas import Confirmed
 
 AT_ONCE = 8
 """Commands under way at most, and with it connections: shards of one server must not need one each."""
-
-
-class UnconfirmedError(Exception):
-    """Too few replicas have what the server has granted."""
 
 
 class Commands:
@@ -36,6 +33,7 @@ class Commands:
         self._client: Any = None
         self._initializing: asyncio.Task[Any] | None = None
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._confirmed = Confirmed(settings.replicas, settings.connect_timeout)
 
     async def client(self) -> Any:
         """Return the client, ready for use."""
@@ -56,11 +54,11 @@ class Commands:
             deadline: loop time at which the caller gives up.
 
         Raises:
-            Exception: whatever the client raises; ``UnconfirmedError``.
+            Exception: whatever the client raises; ``UnconfirmedError``: see ``replicas``.
         """
         arguments = (1, self._settings.prefix(shard), script.encode(request))
         probing = self._settings.replicas > 0 and any(op["op"] == "acquire" for op in request["ops"])
-        run = self._run_confirmed if probing else self._run
+        run = self._confirmed.run if probing else self._run
         async with self._places:
             client = await self.client()
             try:
@@ -81,6 +79,7 @@ class Commands:
         client, self._client = self._client, None
         if client is None:
             return
+        await self._confirmed.close()
         await client.aclose()
         pool = getattr(client, "connection_pool", None)
         if pool is not None:  # a client does not close a pool that it was given
@@ -88,21 +87,6 @@ class Commands:
 
     async def _run(self, client: Any, deadline: float, *command: Any) -> Any:
         return await client.execute_command(*command)
-
-    async def _run_confirmed(self, client: Any, deadline: float, *command: Any) -> Any:
-        """Also wait for replicas: on the same connection, whose writes WAIT is about."""
-        wanted = self._settings.replicas
-        left = deadline - asyncio.get_running_loop().time()
-        pipeline = client.pipeline(transaction=False)
-        pipeline.execute_command(*command)
-        pipeline.execute_command("WAIT", wanted, max(1, int(left * 800)))  # 0 would mean: for ever
-        reply, confirmed = await pipeline.execute(raise_on_error=False)
-        for result in (reply, confirmed):
-            if isinstance(result, Exception):
-                raise result
-        if confirmed < wanted and any(each.get("granted") == 1 for each in script.decode(reply)["results"]):
-            raise UnconfirmedError(f"{confirmed} of {wanted} replicas have confirmed the probe")
-        return reply
 
     async def _initialize(self) -> None:
         """Learn which node has which slot; as with connections, a command's timeout does not end that."""

@@ -112,7 +112,12 @@ end
 local function view(c)
   local s = c.s
   local overridden, ramping = s.ov ~= '', s.ramp > 0
-  local about = redis.call('HMGET', c.reports, '#w', '#row')
+  local about = redis.call('HMGET', c.reports, '#w', '#row', '#t', '#f', '#s', '#d', '#n', '#u')
+  local pool = nil
+  if about[1] then
+    pool = {}
+    for i, field in ipairs(SUMS) do pool[i] = number(c.reports, '#' .. field, about[i + 2]) end
+  end
   return {
     id = c.id, st = s.st, ep = s.ep, inc = s.inc, seq = shard.seq,
     left_us = s.st == 'open' and clamp(s['until'] - now, 0, s.max) or 0,
@@ -122,7 +127,7 @@ local function view(c)
     ramp_us = ramping and now - s.ramp or -1,
     ramp_for_us = ramping and s.rampd or -1,
     row = about[2] and number(c.reports, '#row', about[2]) or 0,
-    watched = about[1] and 1 or 0,
+    watched = about[1] and 1 or 0, pool = pool,
     ov = s.ov,
     ov_left_us = overridden and s.ov_until > 0 and math.max(0, s.ov_until - now) or -1,
     ov_by = s.ov_by, ov_why = s.ov_why, why = s.why, cfg = s.cfg,
@@ -348,7 +353,8 @@ local function load(op)
   local c = look(op)
   local s, seen = c.s, op.seen
   -- F10: after a failover that lost writes, an epoch that somebody has seen is not given out again.
-  if c.exists and s.inc == seen[1] and s.ep < seen[2] then s.ep = seen[2] end
+  local lifted = c.exists and s.inc == seen[1] and s.ep < seen[2]
+  if lifted then s.ep = seen[2] end
   if op.rules then
     c.asked = request.rules[op.rules + 1]
     c.rules = merge(s, c.asked)
@@ -359,7 +365,9 @@ local function load(op)
   end
   finish_ramp(s)
   -- At once: clamped anew by each operation, a deadline would move along with the clock.
-  if c.stepped_back then save(c) end
+  if c.stepped_back or lifted then save(c) end
+  -- Or two that have seen different epochs would throw away each other's reports.
+  if lifted then bump(c) end
   return c
 end
 
@@ -544,7 +552,7 @@ local function store_reports(c, r, row_before)
 end
 
 local function report(c)
-  if c.s.ov ~= '' or c.s.st ~= 'closed' then return { taken = 0 } end
+  if (c.s.ov ~= '' and c.s.ov ~= 'enabled') or c.s.st ~= 'closed' then return { taken = 0 } end
   if c.s.inc ~= '' and not same_epoch(c) then return { taken = 0 } end -- of before a transition
   local r = load_reports(c)
   local row_before = r.row
@@ -734,9 +742,9 @@ end
 local function known_to_node()
   local inc, seq = request.seen[1], request.seen[2]
   if inc ~= shard.inc then return -1 end
-  if seq > shard.seq then -- writes were lost: numbers that somebody has seen are not given out again (F10)
-    redis.call('HSET', META, 'seq', whole(seq))
-    shard.seq = seq
+  if seq > shard.seq then -- writes were lost: everybody has to be told anew, not only who notices (F10)
+    shard.inc, shard.seq = request.inc, seq
+    redis.call('HSET', META, 'inc', shard.inc, 'seq', whole(seq))
     return -1
   end
   return request.full == 1 and -1 or seq
@@ -761,6 +769,17 @@ local function list_changes(reply, from)
   if #changed > 0 then reply.changed = changed end
 end
 
+-- The newest entries of the audit, newest first; nil if there is none.
+local function latest(count)
+  local entries = {}
+  for i, entry in ipairs(redis.call('XREVRANGE', PREFIX .. 'audit', '+', '-', 'COUNT', count)) do
+    local told = { ago_us = math.max(0, math.floor(now / 1000) - tonumber(string.match(entry[1], '^%d+'))) * 1000 }
+    for j = 1, #entry[2], 2 do told[entry[2][j]] = entry[2][j + 1] end
+    entries[i] = told
+  end
+  return #entries > 0 and entries or nil
+end
+
 local function exchange()
   load_shard()
   local from, beat, live = known_to_node(), request.beat == 1, nil
@@ -773,6 +792,7 @@ local function exchange()
   for i, op in ipairs(request.ops or {}) do results[i] = attempt(op) end
   local reply = { inc = shard.inc, seq = shard.seq }
   if #results > 0 then reply.results = results end -- an empty table would become {}
+  if (request.audit or 0) > 0 then reply.audit = latest(request.audit) end
   if beat then
     reply.live, reply.full = live, from < 0 and 1 or 0
     list_changes(reply, from)

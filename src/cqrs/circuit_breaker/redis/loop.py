@@ -10,10 +10,13 @@ import os
 import selectors
 import socket
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 logger = logging.getLogger(__name__)
+
+CANCEL_AGAIN = 0.02
+"""Seconds between two attempts to cancel a task."""
 
 
 class PrivateLoop(asyncio.SelectorEventLoop):
@@ -139,11 +142,22 @@ class LoopThread:
             self._ended()
 
 
+async def put_down(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait for their end.
+
+    More than once: up to Python 3.11, ``wait_for`` forgets a cancellation that comes as its work ends, and
+    clients use it for every write.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN)
+
+
 async def _end_tasks() -> None:
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+    current = asyncio.current_task()
+    await put_down(task for task in asyncio.all_tasks() if task is not current)
     await asyncio.sleep(0)  # transports close their sockets in the next turn
 
 

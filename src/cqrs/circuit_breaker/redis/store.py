@@ -16,8 +16,9 @@ class RedisStore(Store):
     """A store on Redis (6.2 or newer), Valkey, or a service that speaks their protocol.
 
     All processes whose stores have the same server, namespace and number of shards form a fleet. A store has
-    one daemon thread and few connections of its own, whatever the number of circuits and of event loops; calls
-    never wait for it, except one that wants to be the probe of an open circuit: ``command_timeout`` at most.
+    one daemon thread and few connections of its own, whatever the number of circuits and of event loops.
+    Calls never wait for it, except one that wants to be the probe of an open circuit: ``command_timeout`` at
+    most.
 
     Args:
         target: where the server is. A URL: ``redis://user:password@host:6379/0``, ``rediss://`` (TLS),

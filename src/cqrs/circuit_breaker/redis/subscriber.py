@@ -78,13 +78,13 @@ class Subscriber:
         await connection.connect()
         await connection.send_command("SUBSCRIBE", *channels)
         for _ in channels:
-            await connection.read_response()
+            await connection.read_response(push_request=True)
 
     async def _read(self, connection: Any) -> None:
         asked = False
         while True:
             limit = self._settings.connect_timeout if asked else SILENCE
-            message = await connection.read_response(timeout=limit)
+            message: list[Any] | None = await connection.read_response(timeout=limit, push_request=True)
             if message is not None:
                 asked = False
                 self._take(message)
@@ -94,13 +94,10 @@ class Subscriber:
                 await connection.send_command("PING")
                 asked = True
 
-    def _take(self, message: Any) -> None:
-        if not isinstance(message, list):
+    def _take(self, message: list[Any]) -> None:
+        if message[0] not in (b"message", "message"):  # a confirmation, or the answer to PING
             return
-        parts: list[Any] = message
-        kind, payload = parts[0], parts[-1]
-        if kind not in (b"message", "message"):  # a confirmation, or the answer to PING
-            return
+        payload = message[-1]
         try:
             decoded = script.decode(payload)
         except ValueError as error:

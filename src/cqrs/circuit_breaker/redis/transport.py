@@ -14,7 +14,7 @@ from cqrs.circuit_breaker.fleet.transport import Done, Message, Ticker
 from cqrs.circuit_breaker.redis import failures
 from cqrs.circuit_breaker.redis.clients import Source
 from cqrs.circuit_breaker.redis.commands import Commands
-from cqrs.circuit_breaker.redis.loop import LoopThread, keep_for_ever
+from cqrs.circuit_breaker.redis.loop import LoopThread, keep_for_ever, put_down
 from cqrs.circuit_breaker.redis.subscriber import Subscriber
 
 logger = logging.getLogger(__name__)
@@ -98,9 +98,7 @@ class RedisTransport:
         await self._stopping.wait()
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await put_down(self._tasks)
         try:
             async with asyncio.timeout(CLOSING_TIME):
                 await self._commands.close()
@@ -135,16 +133,20 @@ class RedisTransport:
     async def _exchange(
         self, key: object, shard: int, request: Message, timeout: float, deadline: float
     ) -> None:
+        # Not asyncio.timeout: the caller is answered in time even if the client is slow to give up.
+        work = self._thread.loop.create_task(self._commands.exchange(shard, request, deadline))
         try:
-            async with asyncio.timeout_at(deadline):
-                reply = await self._commands.exchange(shard, request, deadline)
+            done, _ = await asyncio.wait([work], timeout=deadline - self._thread.loop.time())
+            error = work.exception() if done else TimeoutError()
+            if error is None:
+                self._finish(key, work.result(), None)
+            else:
+                self._finish(key, None, self._unavailable(error, timeout))
         except asyncio.CancelledError:
             self._finish(key, None, self._closed())
             raise
-        except Exception as error:
-            self._finish(key, None, self._unavailable(error, timeout))
-        else:
-            self._finish(key, reply, None)
+        finally:
+            await put_down([work])  # a connection whose reply was not read is given up with it
 
     # ------------------------------------------------------------------ the end of requests
 
@@ -168,7 +170,7 @@ class RedisTransport:
     def _closed(self) -> StoreUnavailableError:
         return StoreUnavailableError(self._name, CLOSED)
 
-    def _unavailable(self, error: Exception, timeout: float) -> StoreUnavailableError:
+    def _unavailable(self, error: BaseException, timeout: float) -> StoreUnavailableError:
         limit = self._settings.connect_timeout
         text = failures.reason(error, timeout, limit, self._source.secrets)
         unavailable = StoreUnavailableError(self._name, text)
