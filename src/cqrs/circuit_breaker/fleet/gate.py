@@ -270,5 +270,5 @@ class FleetGate(Gate):
         """
         machine = self.shared
         until = self.clock() + wait
-        self.order(lambda now: machine.answer(now, candidate.barrier, until))
+        self.order(lambda now: machine.answer(now, candidate.barrier, candidate.seen, until))
         return candidate.decide(verdict)

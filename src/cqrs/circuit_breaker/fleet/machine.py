@@ -143,9 +143,12 @@ class SharedMachine(Machine):
         barrier.until = now + patience  # one at a time; an answer that never comes blocks nobody for ever
         return Ask(local, barrier, self.highest)
 
-    def answer(self, now: float, barrier: Barrier, until: float) -> None:
-        """Note when another call may ask."""
-        if self.barrier is barrier and barrier.kind is PROBING:
+    def answer(self, now: float, asked: Barrier, seen: tuple[str, int], until: float) -> None:
+        """Note when another call may ask; the answer may have put up another barrier, that of ``seen``."""
+        barrier = self.barrier
+        if barrier is None or barrier.kind is not PROBING:
+            return
+        if barrier is asked or self.view.seen == seen:
             barrier.asking = False
             barrier.until = max(now, until)
 
@@ -225,7 +228,9 @@ class SharedMachine(Machine):
             self.highest = view.seen
         # The state too: a store that was set back may give an epoch out twice.
         if (view.seen, view.state) == (old.seen, old.state) and not self.detached:
-            self._hear(view, now, random)
+            if old.older_than(view) or old.shard != view.shard:
+                self._look_again(now, random)
+            self._hear(view)
             return
         self.modes.fleet = None if view.mode is None else Order(view.mode, _end(now, view.mode_left))
         self.sent, self.batch = None, Batch(next(self.numbers))
@@ -244,11 +249,14 @@ class SharedMachine(Machine):
             self.modes.everywhere = order
             self._impose(now, actor or None, reason or None, "fleet")
 
-    def _hear(self, view: FleetView, now: float, random: float) -> None:
-        """Take what may change without a transition: pending failures, a place for a probe."""
+    def _look_again(self, now: float, random: float) -> None:
+        """Ask soon: a probe may have ended. What is only heard once more is no reason to (F1)."""
         barrier = self.barrier
         if barrier is not None and barrier.kind is PROBING and not barrier.asking:
             barrier.until = min(barrier.until, now + SPREAD * random)
+
+    def _hear(self, view: FleetView) -> None:
+        """Take what may change without a transition: pending failures."""
         if view.row and not self.keen:
             self._be_keen(True)
         elif not view.row and self.keen and not self.batch and self.sent is None:

@@ -54,9 +54,9 @@ class Probes:
         def answer(reply: Message | None, error: Exception | None) -> None:
             result = None if reply is None else reply["results"][0]
             granted = result is not None and result.get("granted") == 1
-            if granted:
-                assert result is not None
+            if result is not None and "view" in result:
                 candidate.seen = (result["view"]["inc"], result["view"]["ep"])
+            if granted:
                 self._running[candidate.permit] = Running(gate, candidate)
             waited_for = session.answer(gate, candidate, result, error)
             if granted and not waited_for:
