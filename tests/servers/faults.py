@@ -22,6 +22,7 @@ LOADING_KEY_DELAY = 20_000  # µs: the server would load for a minute
 class Faults(BaseServer):
     """Errors, pauses, users and counts of a running server. A restart forgets all of them."""
 
+    options: list[str]
     _dead_port: int
 
     # -- errors that the server answers with

@@ -116,7 +116,7 @@ class RedisServer(Faults, BaseServer):
 
         def arrived() -> bool:
             mine = self.admin.info("replication")
-            return mine.get("master_link_status") == "up" and mine["slave_repl_offset"] >= target
+            return bool(mine.get("master_link_status") == "up" and mine["slave_repl_offset"] >= target)
 
         wait_until(arrived, f"the replica has what its master holds:\n{self.log}")
 
