@@ -1,0 +1,42 @@
+"""A copy of the work tree in a temporary folder, in which sources may be changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+LEFT_OUT = shutil.ignore_patterns(
+    ".*", "*.egg-info", "build", "dist", "node_modules", "__pycache__", "holdfast-report.html"
+)
+
+
+class Workspace:
+    """The copy; removed at the end of the ``with`` block."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="holdfast-mutation-"))
+        self.root = self.folder / "tree"
+        shutil.copytree(root, self.root, ignore=LEFT_OUT)
+
+    def write(self, path: str, text: str) -> None:
+        """Replace one file of the copy."""
+        # The test process writes no byte code and finds none of changed files: sizes and times may be equal.
+        (self.root / path).write_text(text, "utf-8")
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment in which tests find the copy, not the installed (editable) package."""
+        paths = [str(self.root / "src"), str(self.root)]
+        kept = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+        return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
