@@ -1,0 +1,1 @@
+"""Real processes that share circuits through a real server, and what can go wrong with either."""

@@ -1,0 +1,184 @@
+"""One worker process: told what to do, frozen, killed, always ended by its process id."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+ROOT = Path(__file__).parents[3]
+ANSWER_LIMIT = 20.0
+
+
+def until(reached: Callable[[], object], what: str, limit: float = 10.0) -> Any:
+    """Ask every 5 ms until it is true; return it. Raises AssertionError when it does not come true."""
+    deadline = time.monotonic() + limit
+    while not (found := reached()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {limit:g} s: {what}")
+        time.sleep(0.005)
+    return found
+
+
+class Answer:
+    """What a worker will answer to a command."""
+
+    def __init__(self, worker: Worker, number: int) -> None:
+        self._worker = worker
+        self._number = number
+
+    def result(self, timeout: float = ANSWER_LIMIT) -> Any:
+        return self._worker.wait(self._number, timeout)
+
+    def there(self) -> bool:
+        """Whether it has come."""
+        return self._worker.answered(self._number)
+
+
+class Worker:
+    """One process."""
+
+    def __init__(self) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the process)
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tests.integration.fleet.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+            bufsize=0,
+        )
+        self._numbers = itertools.count()
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._pending = b""
+        self.frozen = False
+        self.at_fault = False
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    # ------------------------------------------------------------------ commands
+
+    def begin(self, command: str | Callable[..., Any], *, apart: bool = False, **arguments: Any) -> Answer:
+        """Send a command, a method of ``worker.Member`` or a function that gets the member.
+
+        Args:
+            apart: let it run in a thread of its own: others can be given meanwhile.
+        """
+        name = command
+        if isinstance(command, FunctionType):
+            name = f"{command.__module__}:{command.__qualname__}"
+        number = next(self._numbers)
+        text = json.dumps({"n": number, "do": name, "with": arguments, "apart": apart})
+        assert self._process.stdin is not None
+        self._process.stdin.write(text.encode() + b"\n")
+        return Answer(self, number)
+
+    def do(self, command: str | Callable[..., Any], **arguments: Any) -> Any:
+        """Send a command and return its result."""
+        return self.begin(command, **arguments).result()
+
+    def wait(self, number: int, timeout: float) -> Any:
+        deadline = time.monotonic() + timeout
+        while number not in self._answers:
+            if not self._read(deadline - time.monotonic()):
+                self.at_fault = True
+                state = "no answer" if self.alive else f"it ended with {self._process.returncode}"
+                raise AssertionError(f"worker {self.pid}: {state} within {timeout:g} s\n{self.stderr()}")
+        answer = self._answers.pop(number)
+        if "error" in answer:
+            raise AssertionError(f"worker {self.pid} failed:\n{answer['error']}")
+        return answer["result"]
+
+    def answered(self, number: int) -> bool:
+        while self._read(0):
+            pass
+        return number in self._answers
+
+    def _read(self, timeout: float) -> bool:
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        if not select.select([descriptor], [], [], max(0.0, timeout))[0]:
+            return False
+        data = os.read(descriptor, 1 << 20)
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            answer = json.loads(line)
+            self._answers[answer["n"]] = answer
+        return bool(data)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """``worker.call("pay", outcome="fail")``: the first argument, if any, is the name of a circuit."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def run(circuit: str | None = None, **arguments: Any) -> Any:
+            return self.do(name, **({} if circuit is None else {"name": circuit}), **arguments)
+
+        return run
+
+    # ------------------------------------------------------------------ faults
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP, and wait until it has stopped."""
+        self.frozen = True
+        os.kill(self.pid, signal.SIGSTOP)
+        stat = Path(f"/proc/{self.pid}/stat")
+        if stat.exists():
+            until(lambda: stat.read_text().rpartition(") ")[2][0] in "Tt", "the worker has stopped")
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
+        self.frozen = False
+
+    def stderr(self) -> str:
+        """What it has written to its standard error."""
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace")
+
+    def end(self, timeout: float = 10.0) -> float:
+        """Let it exit by itself, as at the end of a program; returns how long that took."""
+        began = time.monotonic()
+        if self.alive:
+            assert self._process.stdin is not None
+            if self.frozen:
+                self.kill()
+            self._process.stdin.close()
+            try:
+                self._process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        took = time.monotonic() - began
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        return took
+
+    def discard(self) -> None:
+        """End it in any case and close its files."""
+        if self.alive:
+            self.kill()
+        self.end()
+        self._errors.close()
