@@ -25,6 +25,10 @@ class Ended(NamedTuple):
     fields: dict[str, Any]
     until: float
     """Local moment from which the lease is over in any case."""
+    seen: tuple[str, int]
+    """Incarnation and epoch that granted it."""
+    unsure: bool
+    """Whether the answer to the acquire was lost: perhaps it was granted, in a later epoch."""
 
 
 class Running(NamedTuple):
@@ -65,7 +69,7 @@ class Probes:
                 session.wake()  # the next renewal may be due before the next exchange
             elif result is None:
                 # It may have been granted, and only the answer was lost: give it back, as well as one can.
-                self._remember(gate, candidate, _fields(CANCELLED, False))
+                self._remember(gate, candidate, _fields(CANCELLED, False), unsure=True)
 
         session.exchange(shard, request, session.patience, answer)
 
@@ -76,7 +80,7 @@ class Probes:
         shard = session.shard_of(gate)
         request = session.request(shard)
         fields = _fields(verdict, slow)
-        wire.add(request, self._settlement(gate, candidate, fields), session.rules_of(gate))
+        wire.add(request, self._settlement(gate, candidate, fields, candidate.seen), session.rules_of(gate))
 
         def answer(reply: Message | None, error: Exception | None) -> None:
             if reply is None:
@@ -86,14 +90,18 @@ class Probes:
 
         session.exchange(shard, request, session.settings.sync_timeout, answer)
 
-    def _settlement(self, gate: FleetGate, candidate: Candidate, fields: dict[str, Any]) -> dict[str, Any]:
+    def _settlement(
+        self, gate: FleetGate, candidate: Candidate, fields: dict[str, Any], seen: tuple[str, int]
+    ) -> dict[str, Any]:
         operation = self._session.operation("settle", gate, permit=candidate.permit, **fields)
-        operation["seen"] = list(candidate.seen)
+        operation["seen"] = list(seen)
         return operation
 
-    def _remember(self, gate: FleetGate, candidate: Candidate, fields: dict[str, Any]) -> None:
+    def _remember(
+        self, gate: FleetGate, candidate: Candidate, fields: dict[str, Any], unsure: bool = False
+    ) -> None:
         until = self._session.clock() + gate.machine.policy.permit_lease
-        self._ended.append(Ended(gate, candidate, fields, until))
+        self._ended.append(Ended(gate, candidate, fields, until, candidate.seen, unsure))
 
     # ------------------------------------------------------------------ with the regular exchange
 
@@ -126,7 +134,7 @@ class Probes:
             if session.shard_of(ended.gate) is not shard:
                 self._ended.append(ended)
             elif now < ended.until:
-                settlement = self._settlement(ended.gate, ended.candidate, ended.fields)
+                settlement = self._settlement(ended.gate, ended.candidate, ended.fields, ended.seen)
                 wire.add(request, settlement, session.rules_of(ended.gate))
                 added.append(ended)
         return added
@@ -143,14 +151,23 @@ class Probes:
         """Take the results of ``add``."""
         for each, result in zip(added, results, strict=False):
             self._session.take_result(each.gate, result)
-            if isinstance(each, Running) and not result.get("live", 1):
-                self._running.pop(each.candidate.permit, None)  # lost: what it brings will be late
+            if isinstance(each, Running):
+                if not result.get("live", 1):
+                    self._running.pop(each.candidate.permit, None)  # lost: what it brings will be late
+            elif each.unsure and not result.get("applied", 1):
+                self._try_as_of(result["view"], each)
+
+    def _try_as_of(self, view: Message, ended: Ended) -> None:
+        """Give a permit back anew: if it was granted, then in a round that we had not heard of."""
+        now = view["inc"], view["ep"]
+        if view["st"] == "half_open" and ended.seen != now:
+            self._ended.append(ended._replace(seen=now))
 
     def give_back(self, shard: Shard, request: Message) -> None:
         """Add the return of all permits to a request, when the process leaves."""
         for gate, candidate in list(self._running.values()):
             if self._session.shard_of(gate) is shard:
-                settlement = self._settlement(gate, candidate, _fields(CANCELLED, False))
+                settlement = self._settlement(gate, candidate, _fields(CANCELLED, False), candidate.seen)
                 wire.add(request, settlement, self._session.rules_of(gate))
 
 
