@@ -41,6 +41,10 @@ class Coordinator(Shard):
         if ops:
             reply["results"] = [self._operate(request, op, now_us) for op in ops]
             reply["seq"] = self.seq
+        if request.get("audit"):
+            entries = self.latest(request["audit"], now_us)
+            if entries:
+                reply["audit"] = entries
         if beat:
             reply["full"] = 1 if seen < 0 else 0
             reply["more"] = 0

@@ -34,8 +34,10 @@ class Circuit:
     def _catch_up(self) -> None:
         """Do what is due by time alone, and put right what a clock or a rollback has made wrong."""
         record, now = self.record, self.now
-        if record.inc == self.seen[0]:  # F10: an epoch that somebody has seen is not given again
-            record.ep = max(record.ep, self.seen[1])
+        # F10: an epoch that somebody has seen is not given again.
+        lifted = record.inc == self.seen[0] and record.ep < self.seen[1]
+        if lifted:
+            record.ep = self.seen[1]
         stepped_back = clamp(record, now)
         if self.own is not None and record.cfg:
             self.rules = record.merge(self.own)
@@ -43,10 +45,11 @@ class Circuit:
             self.begin_afresh("override expired")
             self.commit(before="closed")
         finish_ramp(record, now)
-        if (
-            stepped_back
-        ):  # at once: clamped anew by each operation, a deadline would move along with the clock
+        if stepped_back or lifted:
+            # At once: clamped anew by each operation, a deadline would move along with the clock.
             self.save()
+        if lifted:
+            self.bump()  # or two that have seen different epochs would throw away each other's reports
 
     # ------------------------------------------------------------------ states
 
@@ -124,7 +127,8 @@ class Circuit:
         record = self.record
         self.save()
         self.bump()
-        self.shard.audit.append(
+        self.shard.note(
+            self.now,
             {
                 "id": self.id,
                 "name": self.op.get("name", ""),
@@ -136,7 +140,7 @@ class Circuit:
                 "streak": record.streak,
                 "wait_us": record.wait,
                 **evidence,
-            }
+            },
         )
 
     def save(self) -> None:
@@ -203,7 +207,7 @@ def view(shard: Shard, id_: str, record: Record, now: int) -> dict[str, Any]:
     lives = 0
     if record.st == "half_open" and id_ in shard.permits:
         lives = len(shard.permits[id_])
-    return {
+    shown = {
         "id": id_,
         "st": record.st,
         "ep": record.ep,
@@ -216,7 +220,7 @@ def view(shard: Shard, id_: str, record: Record, now: int) -> dict[str, Any]:
         "ramp_us": now - record.ramp if ramping else -1,
         "ramp_for_us": record.rampd if ramping else -1,
         "row": reports.row if reports else 0,
-        "watched": 1 if reports and reports.watched >= 0 else 0,
+        "watched": 0,
         "ov": record.ov,
         "ov_left_us": max(0, record.ov_until - now) if record.ov and record.ov_until else -1,
         "ov_by": record.ov_by,
@@ -227,3 +231,8 @@ def view(shard: Shard, id_: str, record: Record, now: int) -> dict[str, Any]:
         "bad": record.bad,
         "lives": lives,
     }
+    if reports is not None and reports.watched >= 0:
+        sums = reports.sums
+        shown["watched"] = 1
+        shown["pool"] = [sums.t, sums.f, sums.s, sums.d, sums.reports, sums.u]
+    return shown

@@ -149,10 +149,10 @@ def renew(circuit: Circuit) -> Result:
 def report(circuit: Circuit) -> Result:
     """Take the figures of one node's window, and open the circuit if they justify it."""
     record, op, now, rules = circuit.record, circuit.op, circuit.now, circuit.settings
-    if record.ov or record.st != "closed" or (record.inc and (record.inc, record.ep) != circuit.seen):
+    era = record.inc, record.ep
+    if record.ov not in ("", "enabled") or record.st != "closed" or (record.inc and era != circuit.seen):
         return {"taken": 0}  # of before a transition, or nothing to be decided
     shelf, node = circuit.shard.reports, circuit.request["node"]
-    era = record.inc, record.ep
     reports = shelf.get(circuit.id)
     if reports is None or reports.era != era:
         reports = shelf[circuit.id] = Reports(era)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections import deque
 from typing import Any
 
@@ -22,6 +23,7 @@ class Shard:
     def __init__(self) -> None:
         self.published: list[dict[str, Any]] = []
         self.audit: deque[dict[str, Any]] = deque(maxlen=AUDIT_LENGTH)
+        self._audited: deque[int] = deque(maxlen=AUDIT_LENGTH)
         self.clear()
 
     def clear(self) -> None:
@@ -87,17 +89,32 @@ class Shard:
     def meet(self, request: dict[str, Any]) -> int:
         """Begin an incarnation if there is none; return from which change on the caller must be told, or -1.
 
-        -1: of everything, since what it knows is of another incarnation, or the store has lost changes.
+        -1: of everything, since what it knows is of another incarnation. A store that has lost changes begins
+        one as soon as somebody knows of a later change than the store itself.
         """
         if not self.inc:
             self.inc = request["inc"]
         inc, seq = request["seen"]
         if inc != self.inc:
             return -1
-        if seq > self.seq:  # rolled back: what is counted from here must be new to everybody
-            self.seq = seq
+        if seq > self.seq:  # rolled back: everybody has to be told anew, not only who notices (F10)
+            self.inc, self.seq = request["inc"], seq
             return -1
         return -1 if request.get("full") else seq
+
+    def note(self, now: int, entry: dict[str, Any]) -> None:
+        """Add an entry to the audit, of now."""
+        self.audit.append(entry)
+        self._audited.append(now)
+
+    def latest(self, number: int, now: int) -> list[dict[str, Any]]:
+        """Return the newest entries of the audit, newest first: texts, as a stream has them, and their age."""
+        # Not strict: who reads the audit may empty it. The newest of both belong together all the same.
+        newest = itertools.islice(zip(reversed(self.audit), reversed(self._audited), strict=False), number)
+        return [
+            {**{name: str(value) for name, value in entry.items()}, "ago_us": max(0, now - at)}
+            for entry, at in newest
+        ]
 
     def bump(self, id_: str) -> None:
         """Enter a change into the log; the caller publishes it."""
