@@ -9,25 +9,19 @@ The letters in comments name the invariants that the tests carry.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.circuit_breaker.events import StateChanged
 from cqrs.circuit_breaker.fleet.modes import Modes, Order
-from cqrs.circuit_breaker.fleet.row import NO_BATCH, Batch
+from cqrs.circuit_breaker.fleet.reporting import ReportingMachine
 from cqrs.circuit_breaker.fleet.view import NOTHING_KNOWN, OPEN, PROBING, RAMPING, Barrier, FleetView
-from cqrs.circuit_breaker.machine import Machine
 from cqrs.circuit_breaker.phases import Grant, Lane, Phase, Shut
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
 from cqrs.circuit_breaker.states import Mode, State
-from cqrs.circuit_breaker.timing import TimeWindow
-from cqrs.circuit_breaker.verdict import CANCELLED, FAILURE, SUCCESS, Trip, Verdict
-from cqrs.circuit_breaker.window import Counts
 
 SPREAD = 0.05
 """Seconds over which processes spread what they would otherwise all ask at the same moment."""
-
-NO_COUNTS = Counts(0, 0, 0)
 
 
 class Ask(NamedTuple):
@@ -38,33 +32,10 @@ class Ask(NamedTuple):
     seen: tuple[str, int]
 
 
-class Frozen(NamedTuple):
-    """What the window held when the local circuit opened: its report, as long as it lasts."""
-
-    at: float
-    counts: Counts
-    overdue: int
-    trip: float | None
-    """Seconds that a ``Trip`` asked for (-1: none in particular), ``None`` if it was none."""
-
-
-class SharedMachine(Machine):
+class SharedMachine(ReportingMachine):
     """State, permits and counts of one shared circuit in one process."""
 
-    __slots__ = (
-        "barrier",
-        "batch",
-        "detached",
-        "dirty",
-        "frozen",
-        "highest",
-        "keen",
-        "modes",
-        "numbers",
-        "sent",
-        "urgent",
-        "view",
-    )
+    __slots__ = ("barrier", "detached", "highest", "modes")
 
     barrier: Barrier | None
 
@@ -77,31 +48,12 @@ class SharedMachine(Machine):
         numbers: Iterator[int],
     ) -> None:
         self.barrier = None
-        self.view = NOTHING_KNOWN
-        self.highest = (
-            NOTHING_KNOWN.seen
-        )  # epoch of the present incarnation; survives a store that is set back
+        self.highest = ("", 0)  # epoch of the present incarnation; survives a store that is set back
         self.detached = False  # the fleet's say was replaced by our own, for want of a store
-        self.keen = False
-        self.dirty = self.urgent = False  # there is something to report; at once
-        self.frozen: Frozen | None = None
         self.modes = Modes(policy.initial_mode)
-        self.numbers = numbers
-        self.batch = Batch(next(numbers))
-        self.sent: Batch | None = None
-        super().__init__(name, policy, now, random)
+        super().__init__(name, policy, now, random, numbers)
 
     # ------------------------------------------------------------------ admission behind a barrier
-
-    def admit(self, now: float) -> Grant | None:
-        before = self.phase
-        grant = super().admit(now)
-        phase = self.phase
-        if phase is not before:
-            self._opened(before, now, None)
-        elif isinstance(phase, Lane) and phase.overdue:
-            self.dirty = True  # hung calls are evidence before they return
-        return grant
 
     def admit_ramping(self, now: float) -> Grant | CircuitOpenError:
         """Admit the share of calls that the fleet's ramp lets through (L10, F14)."""
@@ -157,59 +109,6 @@ class SharedMachine(Machine):
         self._settle_in(self.phase)
         self._tell_shift((State.HALF_OPEN, "ramping"), now, "all traffic has returned")
 
-    # ------------------------------------------------------------------ settlement
-
-    def settle(self, now: float, token: Grant | Lane, verdict: Verdict | Trip) -> bool:
-        before, slow = self.phase, self.totals.slow
-        settled = super().settle(now, token, verdict)
-        if settled and self.mode is Mode.ENABLED and self.view.state is State.CLOSED:
-            self.dirty |= self.totals.slow != slow
-            self._note(verdict)
-            if self.phase is not before:
-                self._opened(before, now, verdict)
-        return settled
-
-    def _note(self, verdict: Verdict | Trip) -> None:
-        in_a_row = self.policy.consecutive_failures is not None
-        if isinstance(verdict, Trip) or verdict is FAILURE or self._counts_as_failure(verdict):
-            self.dirty = True
-            if in_a_row:  # every failure at once, whichever process it happens in
-                self.batch.failure()
-                self.urgent = True
-                self._be_keen(True)
-        elif verdict is SUCCESS and self.keen:
-            self.batch.success()
-            self.dirty = self.urgent = True
-            self._be_keen(False)
-
-    def _counts_as_failure(self, verdict: Verdict) -> bool:
-        return verdict is CANCELLED and self.policy.on_cancel == "failure"
-
-    def _be_keen(self, keen: bool) -> None:
-        self.keen = keen
-        lane = self.phase
-        if (
-            isinstance(lane, Lane)
-            and lane.records
-            and keen is not lane.watch
-            and (keen or not lane.consecutive)
-        ):
-            lane.set_watch(keen or self.policy.sliding_window is not None)
-
-    def _opened(self, before: Phase, now: float, verdict: Verdict | Trip | None) -> None:
-        """Keep what the window held when this process opened by itself: the fleet should hear of it."""
-        shut = self.phase
-        if not isinstance(shut, Shut) or shut.state is not State.OPEN:
-            return
-        self.dirty = self.urgent = True
-        found = shut.evidence
-        counts = Counts(found.get("calls", 0), found.get("failures", 0), found.get("slow", 0))
-        trip = None
-        if isinstance(verdict, Trip):
-            trip = -1.0 if verdict.for_ is None else verdict.for_
-        if isinstance(before, Lane):
-            self.frozen = Frozen(now, counts, found.get("overdue", 0), trip)
-
     # ------------------------------------------------------------------ what the fleet says
 
     def adopt(self, view: FleetView, now: float, random: float) -> None:
@@ -233,10 +132,7 @@ class SharedMachine(Machine):
             self._hear(view)
             return
         self.modes.fleet = None if view.mode is None else Order(view.mode, _end(now, view.mode_left))
-        self.sent, self.batch = None, Batch(next(self.numbers))
-        self.frozen = None
-        self.keen = False
-        self.dirty = False
+        self.start_over()
         self._impose(now, view.actor or None, view.reason or None, "fleet")
         if self.mode is Mode.ENABLED:
             self._shift(view, now, random)
@@ -379,67 +275,6 @@ class SharedMachine(Machine):
         if mode is Mode.ENABLED and self.barrier is None and not self.detached:
             self.barrier = self._barrier_of(self.view, now, 0.0)
             self._settle_in(self.phase)
-
-    # ------------------------------------------------------------------ what the fleet hears
-
-    def report(self, now: float) -> dict[str, Any] | None:
-        """Return the figures of this process for the store; ``None``: they are none of its business."""
-        if self.mode is not Mode.ENABLED or self.view.state is not State.CLOSED:
-            return None
-        phase = self.phase
-        opened, trip = 0, None
-        if isinstance(phase, Lane):
-            if phase.linked:
-                self._mark_overdue(phase, now)
-            phase.window.advance(now, phase.successes)
-            counts, overdue = phase.window.counts(phase.successes), phase.overdue
-        else:
-            opened, counts, overdue = 1, NO_COUNTS, 0
-            frozen = self.frozen
-            if frozen is not None and now - frozen.at < self._report_lasts:
-                counts, overdue, trip = frozen.counts, frozen.overdue, frozen.trip
-        return {
-            "t": counts.calls,
-            "f": counts.failures,
-            "s": counts.slow + overdue,
-            "d": overdue,
-            "o": opened,
-            "trip": int(trip is not None),
-            "trip_us": -1 if trip is None or trip < 0 else round(trip * 1e6),
-            **self._take_batch(now),
-        }
-
-    def take_flags(self) -> bool:
-        """Tell whether what there is to report is urgent; from here on it is the session's business."""
-        urgent = self.urgent
-        self.dirty = self.urgent = False
-        return urgent
-
-    def troubled(self, now: float) -> bool:
-        """Whether the store should go on hearing from this process."""
-        phase = self.phase
-        if not isinstance(phase, Lane):
-            return self.mode is Mode.ENABLED
-        counts = phase.window.counts_at(now, phase.successes)
-        return counts.failures > 0 or counts.slow > 0 or phase.overdue > 0
-
-    @property
-    def _report_lasts(self) -> float:
-        window = self.policy.sliding_window
-        return window.seconds if isinstance(window, TimeWindow) else 60.0
-
-    def _take_batch(self, now: float) -> dict[str, Any]:
-        if self.sent is not None and now - self.sent.sent_at >= self._report_lasts:
-            self.sent = None  # the store may have forgotten its number, and would count it twice
-        if self.sent is None and self.batch:
-            self.sent, self.batch = self.batch, Batch(next(self.numbers))
-            self.sent.sent_at = now
-        return NO_BATCH if self.sent is None else self.sent.fields()
-
-    def acknowledge(self, number: int) -> None:
-        """Forget a batch that the store has taken, or will never take."""
-        if self.sent is not None and self.sent.number == number:
-            self.sent = None
 
     # ------------------------------------------------------------------ reading
 
