@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--seed", type=int, default=0, help="of the sample")
         sub.add_argument("--lines", type=_lines, metavar="A-B", help="only mutants of these lines")
         sub.add_argument("--function", metavar="NAME", help="only mutants within functions of this name")
+        sub.add_argument("--revision", metavar="NAME", help="mutate what git has, not the work tree")
         sub.add_argument("--workers", type=int, choices=(1, 2), default=2)
         sub.add_argument("--limit", type=float, metavar="S", help="seconds after which a mutant has hung")
         sub.add_argument(
@@ -75,18 +76,17 @@ def _campaign(options: argparse.Namespace, files: list[str], generate: Generator
     entries = read(FILE.read_text("utf-8"))
     with ExitStack() as stack:
         runners: list[Runner] = []
-        if not options.list:
-            arguments = [*options.tests, *(["-k", options.keyword] if options.keyword else [])]
-            tree = root
-            for _ in range(options.workers):
-                server = stack.enter_context(closing(SharedServer())) if options.server else None
-                runners.append(stack.enter_context(Runner(tree, arguments, server)))
-                tree = runners[0].workspace.root  # not the work tree: somebody may be writing there
-        tree = runners[0].workspace.root if runners else root
+        arguments = [*options.tests, *(["-k", options.keyword] if options.keyword else [])]
+        tree, revision = root, options.revision
+        for _ in range(1 if options.list else options.workers):
+            wanted = options.server and not options.list
+            server = stack.enter_context(closing(SharedServer())) if wanted else None
+            runners.append(stack.enter_context(Runner(tree, arguments, server, revision)))
+            tree, revision = runners[0].workspace.root, None  # somebody may be writing in the work tree
         sources = {path: (tree / path).read_text("utf-8") for path in files}
         everything = [mutant for path in files for mutant in generate(path, sources[path])]
-        wanted, equivalent, stale = split(everything, [entry for entry in entries if entry.path in files])
-        chosen = _choose(wanted, options)
+        run, equivalent, stale = split(everything, [entry for entry in entries if entry.path in files])
+        chosen = _choose(run, options)
         if options.list:
             _say("\n\n".join(map(str, chosen)))
             return DONE
@@ -95,7 +95,7 @@ def _campaign(options: argparse.Namespace, files: list[str], generate: Generator
         _say(f"the tests pass without a mutant, in {campaign.baseline():.1f} s; {len(chosen)} mutants")
         if options.baseline:
             return DONE
-        report = Report(campaign.run(chosen), equivalent, stale, len(wanted) - len(chosen))
+        report = Report(campaign.run(chosen), equivalent, stale, len(run) - len(chosen))
     _say(report.text())
     if options.report is not None:
         options.report.write_text(report.text(), "utf-8")

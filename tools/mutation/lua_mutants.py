@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tools.mutation.lua_syntax import Node, parse
+from tools.mutation.lua_syntax import parse
+from tools.mutation.lua_tree import Node
 from tools.mutation.mutant import Change, Mutant, mutants
 
 SWAPPED = {

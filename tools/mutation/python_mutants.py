@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tools.mutation.mutant import Change, Mutant, mutants
+from tools.mutation.python_scope import FUNCTIONS, bound_names, is_text, only_for_types
 
 SWAPPED = {
     "<": "<=",
@@ -31,7 +32,6 @@ ARITHMETIC = re.compile(r"//|\*\*|[-+*/%@&|^]")
 CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 ATOMS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Constant, ast.Compare)
 Found = Iterator[tuple[str, int, int, str]]  # operator, start, end, replacement
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def python_mutants(path: str, source: str) -> list[Mutant]:
@@ -80,7 +80,7 @@ class _Finder:
                     yield from self._node(child)
 
     def _node(self, node: ast.AST) -> Iterator[Change]:
-        if isinstance(node, (ast.Assert, ast.JoinedStr, ast.Import, ast.ImportFrom)) or _only_for_types(node):
+        if isinstance(node, (ast.Assert, ast.JoinedStr, ast.Import, ast.ImportFrom)) or only_for_types(node):
             return
         if not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             yield from self._changes_of(node)
@@ -89,7 +89,7 @@ class _Finder:
         outer = self.bound
         self.names.append(node.name)
         if isinstance(node, FUNCTIONS):
-            self.bound = _bound_names(node)
+            self.bound = bound_names(node)
         yield from self._below(node)
         self.names.pop()
         self.bound = outer
@@ -169,7 +169,7 @@ class _Finder:
 
     def _binop(self, node: ast.BinOp) -> Found:
         start, end, text = self._between(node.left, node.right, ARITHMETIC)
-        if text in SWAPPED and not _is_text(node):
+        if text in SWAPPED and not is_text(node):
             yield "arithmetic", start, end, SWAPPED[text]
 
     def _augassign(self, node: ast.AugAssign) -> Found:
@@ -234,32 +234,3 @@ class _Finder:
             yield from self._deleted(node)
 
     _raise = _break = _continue = _delete = _deleted
-
-
-def _bound_names(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Counter[str]:
-    names = Counter(argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg))
-    for node in ast.walk(function):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names[node.id] += 1
-        elif isinstance(node, (ast.Nonlocal, ast.Global)):
-            names.update(dict.fromkeys(node.names, 2))
-    return names
-
-
-def _is_text(node: ast.BinOp) -> bool:
-    sides = (node.left, node.right)
-    return any(isinstance(side, ast.JoinedStr) or _constant_text(side) for side in sides)
-
-
-def _constant_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
-
-
-def _only_for_types(node: ast.AST) -> bool:
-    if isinstance(node, FUNCTIONS):
-        return any(ast.unparse(decorator).endswith("overload") for decorator in node.decorator_list)
-    if isinstance(node, ast.If):
-        return ast.unparse(node.test).endswith("TYPE_CHECKING")
-    if isinstance(node, ast.Assign):
-        return any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
-    return isinstance(node, ast.ClassDef) and any("Protocol" in ast.unparse(base) for base in node.bases)

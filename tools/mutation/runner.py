@@ -52,10 +52,17 @@ class Runner:
         root: The work tree, copied once.
         arguments: What pytest is to run.
         server: A server for HOLDFAST_TEST_REDIS_URL.
+        revision: As of `Workspace`.
     """
 
-    def __init__(self, root: Path, arguments: Sequence[str], server: Server | None = None) -> None:
-        self.workspace = Workspace(root)
+    def __init__(
+        self,
+        root: Path,
+        arguments: Sequence[str],
+        server: Server | None = None,
+        revision: str | None = None,
+    ) -> None:
+        self.workspace = Workspace(root, revision)
         self._arguments = list(arguments)
         self._server = server
         self._log = self.workspace.folder / "log"
@@ -142,7 +149,7 @@ class Runner:
         if self._server is not None:
             environment["HOLDFAST_TEST_REDIS_URL"] = self._server.url
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tools.mutation.worker"],
+            [sys.executable, "-m", "tools.mutation.worker", str(self.workspace.folder)],
             cwd=self.workspace.root,
             env=environment,
             stdin=subprocess.PIPE,

@@ -1,7 +1,7 @@
 """The process that runs tests: it imports the slow libraries once and forks for each mutant.
 
-Requests and replies are lines of JSON on its standard input and output. It ends, with the child that it may
-have then, when its input ends.
+Requests and replies are lines of JSON on its standard input and output. When its input ends, the runner is
+gone: it ends, with the child that it may have then, and removes the folder that is its argument.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import traceback
@@ -38,6 +39,13 @@ def main() -> None:
     _send({"ready": os.getpid()})
     while line := _read_line():
         _send(_run(json.loads(line)))
+    _give_up()
+
+
+def _give_up() -> None:
+    if len(sys.argv) > 1:
+        shutil.rmtree(sys.argv[1], ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _run(request: dict[str, Any]) -> dict[str, Any]:
@@ -50,8 +58,8 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
     answer = b""
     while True:
         ready, _, _ = select.select([end, 0], [], [])
-        if 0 in ready:  # nothing is asked while a child runs: the runner is gone
-            os.killpg(0, signal.SIGKILL)
+        if 0 in ready:  # nothing is asked while a child runs
+            _give_up()
         part = os.read(end, 1 << 16)
         if not part:
             break

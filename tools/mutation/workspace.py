@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import tarfile
 import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+PREFIX = "holdfast-mutation-"
 LEFT_OUT = shutil.ignore_patterns(
     ".*", "*.egg-info", "build", "dist", "node_modules", "__pycache__", "holdfast-report.html"
 )
 
 
 class Workspace:
-    """The copy; removed at the end of the ``with`` block."""
+    """The copy; removed at the end of the ``with`` block.
 
-    def __init__(self, root: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="holdfast-mutation-"))
+    Args:
+        root: The tree to be copied.
+        revision: What git has under this name instead of what lies in the folder.
+    """
+
+    def __init__(self, root: Path, revision: str | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         self.root = self.folder / "tree"
-        shutil.copytree(root, self.root, ignore=LEFT_OUT)
+        if revision is None:
+            shutil.copytree(root, self.root, ignore=LEFT_OUT)
+            return
+        packed = self.folder / "packed.tar"
+        subprocess.run(["git", "archive", "-o", str(packed), revision], cwd=root, check=True)
+        with tarfile.open(packed) as archive:
+            archive.extractall(self.root, filter="data")
 
     def write(self, path: str, text: str) -> None:
         """Replace one file of the copy."""

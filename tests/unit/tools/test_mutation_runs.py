@@ -151,6 +151,15 @@ def test_a_sample_is_the_same_for_the_same_seed(tree: Path, capsys: pytest.Captu
     assert lists[0].count("\n- ") == 5
 
 
+def test_a_revision_is_taken_from_git(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-C", str(tree)]
+    for command in (["init", "-q"], ["add", "src"], ["commit", "-q", "-m", "One"]):
+        subprocess.run([*git, *command], check=True)
+    (tree / "src/cqrs/small.py").write_text("x = 1 + 2\n")
+    assert "cqrs/small.py:3 in bounded" in run(tree, capsys, *PYTHON, "--list", "--revision", "HEAD")[1]
+    assert "bounded" not in run(tree, capsys, *PYTHON, "--list")[1]
+
+
 def test_lua_mutants_share_a_server_that_is_cleaned_between_them(
     tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
