@@ -41,14 +41,14 @@ class Candidate(Grant):
     def kind(self) -> str:
         return "probe"
 
-    def __init__(self, ask: Ask, started: float) -> None:
+    def __init__(self, ask: Ask, started: float, limit: float | None) -> None:
         super().__init__(ask.local.phase, started)
         self.mark = HELD
         self.waits = True
         self.local = ask.local
         self.barrier = ask.barrier
         self.seen = ask.seen
-        self.limit = ask.local.limit
+        self.limit = limit
         self.permit = secrets.token_hex(8)
         self.renewed = started
         self.verdict = UNDECIDED

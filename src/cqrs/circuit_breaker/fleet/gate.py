@@ -97,7 +97,7 @@ class FleetGate(Gate):
             fleet = self.fleet
             answer = self._change(machine.ask, fleet.degraded, fleet.random, 1.0 + 2 * fleet.patience)
         if isinstance(answer, Ask):
-            candidate = Candidate(answer, now)
+            candidate = Candidate(answer, now, machine.policy.effective_probe_timeout)
             self.fleet.acquire(self, candidate)
             return candidate
         return self._admitted_or_raise(answer)
@@ -142,6 +142,7 @@ class FleetGate(Gate):
         if candidate.verdict is GRANTED:
             if candidate.local.phase is not self.machine.phase:
                 self._renew_local(candidate)
+            candidate.started = self.clock()  # what the store took is not the dependency's time
             candidate.waits = False
             return True
         super().withdraw(candidate.local)
@@ -194,7 +195,7 @@ class FleetGate(Gate):
     def leave_unanswered(self, candidate: Candidate) -> None:
         """The caller goes away: a permit that was granted is given back, one that will be too (fault 13)."""
         if not candidate.decide(GONE) and candidate.verdict is GRANTED:
-            self.settle(candidate, CANCELLED)
+            self.withdraw(candidate)  # not as cancelled: there was no call
         else:
             super().withdraw(candidate.local)
 
