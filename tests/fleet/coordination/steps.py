@@ -130,11 +130,11 @@ def at(seconds: float, node: str, op: Message, **rest: Any) -> Step:
 
 
 def beat(seconds: float, node: str, **rest: Any) -> Step:
-    """A beat of a node; ``full=1``, ``bye=1`` or ``stale_us`` change it.
+    """A beat of a node; ``full=1``, ``bye=1``, ``stale_us`` or ``audit`` change it.
 
-    Expected may be live, told_all, more, and changed: the ids listed.
+    Expected may be live, told_all, more, changed: the ids listed, and audited: the epochs of entries.
     """
-    changes = {name: rest.pop(name) for name in list(rest) if name in ("full", "bye", "stale_us", "beat")}
+    changes = {name: rest.pop(name) for name in list(rest) if name in ("full", "bye", "stale_us", "audit")}
     fields = {name: rest.pop(name) for name in list(rest) if name in ("seen", "told")}
     return Step(seconds, node, None, beat=changes, expect=rest, **fields)
 
@@ -234,7 +234,8 @@ class Run:
             self._remember(step.node, view)
         if step.op is None:
             listed = [view["id"] for view in reply.get("changed", [])]
-            return {**reply, "changed": listed, "told_all": reply.get("full")}
+            audited = [entry["ep"] for entry in reply.get("audit", [])]
+            return {**reply, "changed": listed, "told_all": reply.get("full"), "audited": audited}
         (result,) = reply["results"]
         if "err" in result:
             return dict(result)

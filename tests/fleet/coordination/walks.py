@@ -91,6 +91,7 @@ class Walk:
             "seen": list(node.shard),
             "full": int(chance.random() < 0.05),
             "bye": int(chance.random() < 0.03),
+            "audit": chance.choice([0] * 9 + [3]),
             "rules": chance.sample(self.rules, len(self.rules)),
             "ops": [],
         }

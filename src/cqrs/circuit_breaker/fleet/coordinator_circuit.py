@@ -42,8 +42,9 @@ class Circuit:
         if self.own is not None and record.cfg:
             self.rules = record.merge(self.own)
         if record.ov and 0 < record.ov_until <= now:
+            before = record.st
             self.begin_afresh("override expired")
-            self.commit(before="closed")
+            self.commit(before)
         finish_ramp(record, now)
         if stepped_back or lifted:
             # At once: clamped anew by each operation, a deadline would move along with the clock.

@@ -108,7 +108,7 @@ class Shard:
         self._audited.append(now)
 
     def latest(self, number: int, now: int) -> list[dict[str, Any]]:
-        """Return the newest entries of the audit, newest first: texts, as a stream has them, and their age."""
+        """Return the newest entries of the audit, newest first: texts, as in a stream, and their ages."""
         # Not strict: who reads the audit may empty it. The newest of both belong together all the same.
         newest = itertools.islice(zip(reversed(self.audit), reversed(self._audited), strict=False), number)
         return [

@@ -1,0 +1,145 @@
+"""Rows about failures in a row, and about how long a circuit stays open."""
+
+from __future__ import annotations
+
+from .rows import BAD, CLEAN, ROW, half_open, row
+from .steps import S, acquire, at, beat, report, rules, settle
+
+# ====================================================================== failures in a row
+
+row(
+    "failures in a row open",
+    at(0, "a", report(2, 2, batch=(1, "FF")), rules=ROW, st="closed", row=2, watched=1),
+    at(
+        1,
+        "a",
+        report(3, 3, batch=(2, "F")),
+        rules=ROW,
+        st="open",
+        why="3 failures in a row",
+        row=0,
+        audit=[{"row": 3, "n": 3, "f": 3, "to": "open"}],
+    ),
+)
+row(
+    "one failure in a row is called so",
+    at(0, "a", report(1, 1, batch=(1, "F")), rules=rules(row=1), why="1 failure"),
+)
+row(
+    "the rows of two nodes are one",
+    at(0, "a", report(2, 2, batch=(1, "FF")), rules=ROW, row=2),
+    at(0, "b", report(1, 1, batch=(1, "F")), rules=ROW, st="open"),
+)
+row(
+    "a success ends the row",
+    at(0, "a", report(2, 2, batch=(1, "FF")), rules=ROW, row=2),
+    at(1, "b", report(2, 1, batch=(1, "SF")), rules=ROW, row=1, st="closed"),
+    at(2, "b", report(1, 0, batch=(2, "S")), rules=ROW, row=0, st="closed"),
+)
+row(
+    "a row that a success ends may have been long enough",
+    at(0, "a", report(2, 2, batch=(1, "FF")), rules=ROW, row=2),
+    at(1, "b", report(2, 1, batch=(1, "FS")), rules=ROW, st="open", why="3 failures in a row"),
+)
+row(
+    "a row within a batch may be long enough",
+    at(0, "a", report(9, 4, batch=(1, "SFFFSF")), rules=ROW, st="open", why="3 failures in a row"),
+)
+row(
+    "a row at the end of a batch may be long enough",
+    at(0, "a", report(9, 4, batch=(1, "FSFFFF")), rules=ROW, st="open", why="4 failures in a row"),
+)
+row(
+    "a repeated batch counts once",
+    at(0, "a", report(1, 1, batch=(7, "FF")), rules=ROW, row=2),
+    at(1, "a", report(1, 1, batch=(7, "FF")), rules=ROW, row=2, st="closed", told=0),
+)
+row(
+    "an overtaken batch does not count",
+    at(0, "a", report(1, 1, batch=(2, "F")), rules=ROW, row=1),
+    at(1, "a", report(1, 1, batch=(1, "SFF")), rules=ROW, row=1, st="closed"),
+    at(2, "a", report(1, 1, batch=(3, "F")), rules=ROW, row=2, st="closed"),
+)
+row(
+    "batches are numbered by each node for itself",
+    at(0, "a", report(1, 1, batch=(5, "F")), rules=ROW, row=1),
+    at(1, "b", report(1, 1, batch=(1, "F")), rules=ROW, row=2),
+)
+row(
+    "a repeated batch of a node whose window is clean counts once",
+    at(0, "a", report(1, 1, batch=(1, "F")), rules=ROW, row=1),
+    at(1, "a", report(0, 0), rules=ROW, row=1, watched=1),
+    at(2, "a", report(0, 0, batch=(1, "F")), rules=ROW, row=1),
+)
+row(
+    "also when the row was over in between",
+    at(0, "b", report(3, 1), rules=ROW, watched=1),
+    at(0, "a", report(1, 1, batch=(1, "F")), rules=ROW, row=1),
+    at(1, "b", report(3, 1, batch=(1, "S")), rules=ROW, row=0, watched=1),
+    at(1, "a", CLEAN, rules=ROW, row=0, watched=1),
+    at(2, "a", report(1, 1, batch=(1, "F")), rules=ROW, row=0, watched=1),
+)
+row(
+    "a row without figures is enough to open",
+    at(0, "a", report(batch=(1, "FFF")), rules=ROW, st="open", audit=[{"n": 0, "reporters": 0, "row": 3}]),
+)
+row(
+    "the row needs no quorum and no grace",
+    *[beat(0, node) for node in "abcde"],
+    at(0, "a", report(batch=(1, "FFF")), rules={**ROW, "quorum": 1.0}, st="open"),
+)
+row(
+    "batches of a policy without a row never open",
+    at(0, "a", report(batch=(1, "FFFF")), row=4, st="closed", watched=1),
+)
+
+# ====================================================================== waits and streak
+
+row(
+    "waits grow up to the longest",
+    *half_open(),
+    at(10, "a", settle("p", "failure"), st="half_open"),
+    at(10, "a", acquire("q"), granted=1),
+    at(10, "a", settle("q", "failure"), st="open", streak=2, left_us=20 * S, why="2 of 3 probes failed"),
+    *[
+        step
+        for second, streak, wait in [(30, 3, 40), (70, 4, 60), (130, 5, 60)]
+        for step in (
+            at(second, "a", acquire("p"), granted=1),
+            at(second, "a", settle("p", "failure", trip=1), st="open", streak=streak, left_us=wait * S),
+        )
+    ],
+)
+row(
+    "a multiplier of 1 keeps the wait",
+    *half_open(by=rules(mult=1.0)),
+    at(10, "a", settle("p", "failure", trip=1), rules=rules(mult=1.0), st="open", streak=2, left_us=10 * S),
+)
+row(
+    "closing takes one step back",
+    *half_open(),
+    at(10, "a", settle("p", "success"), st="half_open", streak=1),
+    at(10, "a", acquire("q"), granted=1),
+    at(10, "a", settle("q", "success"), st="closed", streak=0, why="2 of 3 probes succeeded"),
+    at(11, "a", BAD, st="open", streak=1),
+)
+row(
+    "closed for as long as the longest wait: the streak begins anew",
+    *half_open(),
+    at(10, "a", settle("p", "failure", trip=1), st="open", streak=2),
+    at(30, "a", acquire("p"), granted=1),
+    at(30, "a", settle("p", "success"), st="half_open"),
+    at(30, "a", acquire("p"), granted=1),
+    at(30, "a", settle("p", "success"), st="closed", streak=1),
+    at(90, "a", BAD, st="open", streak=1, left_us=10 * S),
+)
+row(
+    "closed for less: it goes on",
+    *half_open(),
+    at(10, "a", settle("p", "failure", trip=1), st="open", streak=2),
+    at(30, "a", acquire("p"), granted=1),
+    at(30, "a", settle("p", "success"), st="half_open"),
+    at(30, "a", acquire("p"), granted=1),
+    at(30, "a", settle("p", "success"), st="closed", streak=1),
+    at(89.999999, "a", BAD, st="open", streak=2, left_us=20 * S),
+)
