@@ -8,9 +8,8 @@ from typing import Any
 
 from cqrs.circuit_breaker.fleet.settings import StoreSettings
 from cqrs.circuit_breaker.fleet.transport import Message
-from cqrs.circuit_breaker.redis import script
+from cqrs.circuit_breaker.redis import connections, script
 from cqrs.circuit_breaker.redis.clients import Source
-from cqrs.circuit_breaker.redis.connections import watch
 from cqrs.circuit_breaker.redis.replicas import Confirmed
 
 AT_ONCE = 8
@@ -39,7 +38,7 @@ class Commands:
         """Return the client, ready for use."""
         if self._client is None:
             client = self._source.make()
-            watch(client, self._opened, self._settings.connect_timeout)
+            connections.watch(client, self._opened, self._settings.connect_timeout)
             self._client = client
         if hasattr(self._client, "nodes_manager"):
             await self._initialize()
@@ -56,6 +55,7 @@ class Commands:
         Raises:
             Exception: whatever the client raises; ``UnconfirmedError``: see ``replicas``.
         """
+        connections.deadline.set(deadline)  # in this task
         arguments = (1, self._settings.prefix(shard), script.encode(request))
         probing = self._settings.replicas > 0 and any(op["op"] == "acquire" for op in request["ops"])
         run = self._confirmed.run if probing else self._run

@@ -1,17 +1,23 @@
 """Connections that tell when they are made, and are made in peace.
 
 A command may have 50 ms, but a new connection over TLS to another region needs more. So making one goes on
-when the command that wanted it has given up, and the next command finds it made.
+when the command that wanted it has given up, and the next command finds it made. A command that has too
+little time left then is not sent at all: giving up on its reply would cost the new connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any
 
 logger = logging.getLogger(__name__)
+
+deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
+"""Loop time at which the command of the running task is given up."""
 
 
 def watch(client: Any, opened: Callable[[], object], limit: float) -> None:
@@ -45,31 +51,57 @@ def watched(base: type[Any], opened: Callable[[], object], limit: float) -> type
 
 def _in_peace(base: type[Any], name: str, opened: Callable[[], object] | None, limit: float) -> Any:
     original = getattr(base, name)
-    attribute = f"_holdfast_{name}"
 
     async def make(connection: Any, *arguments: Any, **options: Any) -> None:
-        try:
-            async with asyncio.timeout(limit):
-                await original(connection, *arguments, **options)
-        except TimeoutError:
-            raise ConnectionError(f"no connection within {limit:g} s") from None
+        await original(connection, *arguments, **options)
         if opened is not None:
             opened()
 
-    def forget(connection: Any, task: asyncio.Task[None]) -> None:
-        setattr(connection, attribute, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.debug("no connection: %r", error)
-
     async def connect(self: Any, *arguments: Any, **options: Any) -> None:
-        if self.is_connected:
+        opening: _Opening | None = getattr(self, _ATTRIBUTE, None)
+        if opening is not None and opening.task is asyncio.current_task():  # one method is made of the other
+            await make(self, *arguments, **options)
             return
-        task: asyncio.Task[None] | None = getattr(self, attribute, None)
-        if task is None:
-            task = asyncio.ensure_future(make(self, *arguments, **options))
-            setattr(self, attribute, task)
-            task.add_done_callback(lambda done: forget(self, done))
-        await asyncio.shield(task)
+        if opening is None:  # while there is one, the connection looks connected before it is ready
+            if self.is_connected:
+                return
+            opening = _Opening(self, make(self, *arguments, **options), limit)
+        await opening.wait()
 
     connect.__name__ = name
     return connect
+
+
+_ATTRIBUTE = "_holdfast_opening"
+
+
+class _Opening:
+    """The making of a connection, for whoever waits for it."""
+
+    def __init__(self, connection: Any, work: Coroutine[Any, Any, None], limit: float) -> None:
+        self._connection = connection
+        self._began = asyncio.get_running_loop().time()
+        setattr(connection, _ATTRIBUTE, self)
+        self.task = asyncio.ensure_future(self._run(work, limit))
+        self.task.add_done_callback(self._end)
+
+    async def wait(self) -> None:
+        """Wait for the connection, and check that it was not too long for the task that waits."""
+        await asyncio.shield(self.task)
+        now = asyncio.get_running_loop().time()
+        # A command takes one round trip, a handshake no fewer.
+        if now + (now - self._began) > deadline.get():
+            raise ConnectionError("connected, but too late for this request")
+
+    async def _run(self, work: Coroutine[Any, Any, None], limit: float) -> None:
+        deadline.set(math.inf)  # in this task
+        try:
+            async with asyncio.timeout(limit):
+                await work
+        except TimeoutError:
+            raise ConnectionError(f"no connection within {limit:g} s") from None
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        setattr(self._connection, _ATTRIBUTE, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.debug("no connection: %r", error)

@@ -28,6 +28,9 @@ _BY_CLASS = {
     "AuthenticationError": "WRONGPASS",
 }
 
+# What the store itself raises inside a client, which may have wrapped it.
+OWN_TEXTS = ("no connection within ", "connected, but too late")
+
 
 def reason(
     error: BaseException, timeout: float, connect_timeout: float, secrets: tuple[str, ...] = ()
@@ -56,6 +59,8 @@ def reason(
         word = "NOAUTH"
     if word in _BY_FIRST_WORD:
         return _BY_FIRST_WORD[word]
+    if text.startswith(OWN_TEXTS):
+        return text
     if text == "Timeout connecting to server":
         return f"no connection within {connect_timeout:g} s"
     return _system(error) or f"{type(error).__name__}: {text}"

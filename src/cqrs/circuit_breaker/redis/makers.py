@@ -24,7 +24,7 @@ def installed() -> str:
         try:
             importlib.import_module(f"{name}.asyncio")
         except ModuleNotFoundError as error:
-            if error.name != name:
+            if error.name not in (name, f"{name}.asyncio"):
                 raise
         else:
             return name
