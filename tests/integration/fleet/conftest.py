@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.integration.fleet.processes import Pool, Workers
+from tests.integration.fleet.workers import Pool, Workers
 from tests.servers.plugin import skip_without_server
 from tests.servers.redis_server import RedisServer
 

@@ -50,13 +50,14 @@ class Worker:
 
     def __init__(self) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the process)
+        paths = filter(None, [os.environ.get("PYTHONPATH")])
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "tests.integration.fleet.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *paths])},
             bufsize=0,
         )
         self._numbers = itertools.count()
@@ -76,7 +77,7 @@ class Worker:
     # ------------------------------------------------------------------ commands
 
     def begin(self, command: str | Callable[..., Any], *, apart: bool = False, **arguments: Any) -> Answer:
-        """Send a command, a method of ``worker.Member`` or a function that gets the member.
+        """Send a command, a method of ``member.Member`` or a function that gets the member.
 
         Args:
             apart: let it run in a thread of its own: others can be given meanwhile.
@@ -99,8 +100,8 @@ class Worker:
         while number not in self._answers:
             if not self._read(deadline - time.monotonic()):
                 self.at_fault = True
-                state = "no answer" if self.alive else f"it ended with {self._process.returncode}"
-                raise AssertionError(f"worker {self.pid}: {state} within {timeout:g} s\n{self.stderr()}")
+                state = f"no answer within {timeout:g} s" if self.alive else "it has ended"
+                raise AssertionError(f"worker {self.pid}: {state}\n{self.stderr()}")
         answer = self._answers.pop(number)
         if "error" in answer:
             raise AssertionError(f"worker {self.pid} failed:\n{answer['error']}")

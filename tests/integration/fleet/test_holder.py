@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tests.integration.fleet.processes import Workers, until
+from tests.integration.fleet.processes import Worker, until
+from tests.integration.fleet.workers import Workers
 from tests.servers.redis_server import RedisServer
 
 LEASE = 0.6
@@ -16,9 +17,12 @@ POLICY = f"CircuitBreakerPolicy.consecutive(3, ttl=0.2, permit_lease={LEASE}, ma
 
 def open_and_hold(fleet: Workers, name: str = "pay") -> None:
     """Open a circuit; the first worker becomes the probe."""
-    assert fleet[0].call(name, outcome="fail", times=3) == ["failed"] * 3
-    fleet.until_state(name, "open", "half_open/probing")
+    fleet.trip(name)
     until(lambda: fleet[0].hold(name) == "probe", "the first process probes")
+
+
+def rejections(worker: Worker) -> int:
+    return int(worker.traffic_report()["counts"].get("rejected", 0))
 
 
 def test_the_fleet_recovers_within_a_lease_when_the_permit_holder_is_killed_under_traffic(
@@ -29,9 +33,7 @@ def test_the_fleet_recovers_within_a_lease_when_the_permit_holder_is_killed_unde
     others = fleet[1:]
     for other in others:
         other.begin_traffic("pay", threads=4, pause=0.004)  # about 800/s each
-    until(
-        lambda: all(other.traffic_report()["counts"].get("rejected", 0) > 10 for other in others), "traffic"
-    )
+    until(lambda: all(rejections(other) > 10 for other in others), "traffic")
     before = server.script_calls()
     fleet[0].kill()
     killed = time.monotonic()
@@ -54,7 +56,7 @@ def test_a_probe_whose_call_runs_keeps_its_permit_beyond_the_lease(
     fleet = workers(2, server.url, POLICY, sync_interval=SYNC)
     open_and_hold(fleet)
     fleet[1].begin_traffic("pay")
-    until(lambda: fleet[1].traffic_report()["counts"].get("rejected", 0) > 10, "traffic")
+    until(lambda: rejections(fleet[1]) > 10, "traffic")
     epoch = fleet[1].view("pay")["epoch"]
     ends = time.monotonic() + 3 * LEASE
     until(lambda: time.monotonic() > ends, "three leases have passed")
@@ -93,9 +95,7 @@ def test_a_hung_probe_is_lost_after_max_probe_duration_and_the_circuit_reopens(
 def test_what_a_suspended_holder_brings_after_its_lease_has_no_effect(
     server: RedisServer, workers: Callable[..., Workers]
 ) -> None:
-    policy = (
-        f"CircuitBreakerPolicy.consecutive(3, ttl=0.2, permit_lease={LEASE}, permitted_calls_in_half_open=2)"
-    )
+    policy = f"{POLICY[:-1]}, permitted_calls_in_half_open=2)"
     fleet = workers(2, server.url, policy, sync_interval=SYNC)
     open_and_hold(fleet)
     holder, other = fleet

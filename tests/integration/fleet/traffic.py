@@ -60,8 +60,8 @@ class Traffic:
     def report(self) -> dict[str, Any]:
         """Counts, first and last moments (monotonic, the same clock in all processes) by what came of calls.
 
-        ``longest`` is the longest time a call spent beside the dependency; ``noise`` how long this process had
-        to wait for the processor, at worst: what no library can do anything about.
+        ``longest`` is the longest time a call spent beside the dependency; ``noise`` how long this process
+        had to wait for the processor, at worst: what no library can do anything about.
         """
         with self._lock:
             return {
