@@ -11,6 +11,9 @@ from typing import Any
 from cqrs.circuit_breaker.fleet.coordinator_shard import Shard
 from cqrs.circuit_breaker.fleet.records import Record, Rules, backoff
 
+Result = dict[str, Any]
+"""What an operation adds to the view."""
+
 
 class Circuit:
     """A copy of the stored record; what an operation does to it lasts only if the operation saves."""

@@ -7,7 +7,8 @@ import itertools
 from collections import deque
 from typing import Any
 
-from cqrs.circuit_breaker.fleet.records import HOUR, SECOND, Record, Reports, Scores
+from cqrs.circuit_breaker.fleet.coordinator_scores import Scores
+from cqrs.circuit_breaker.fleet.records import HOUR, SECOND, Record, Reports
 
 AUDIT_LENGTH = 10_000
 
