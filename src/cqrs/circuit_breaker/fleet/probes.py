@@ -7,8 +7,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cqrs.circuit_breaker.fleet import wire
-from cqrs.circuit_breaker.fleet.candidate import Candidate
+from cqrs.circuit_breaker.fleet.candidate import GONE, GRANTED, REFUSED, Candidate
 from cqrs.circuit_breaker.fleet.gate import FleetGate
+from cqrs.circuit_breaker.fleet.machine import SPREAD
 from cqrs.circuit_breaker.fleet.shard import Shard
 from cqrs.circuit_breaker.fleet.transport import Message
 from cqrs.circuit_breaker.verdict import CANCELLED, Trip, Verdict
@@ -62,7 +63,7 @@ class Probes:
                 candidate.seen = (result["view"]["inc"], result["view"]["ep"])
             if granted:
                 self._running[candidate.permit] = Running(gate, candidate)
-            waited_for = session.answer(gate, candidate, result, error)
+            waited_for = self._answer(gate, candidate, result)
             if granted and not waited_for:
                 self.settle(gate, candidate, CANCELLED, False)
             elif granted:
@@ -72,6 +73,25 @@ class Probes:
                 self._remember(gate, candidate, _fields(CANCELLED, False), unsure=True)
 
         session.exchange(shard, request, session.patience, answer)
+
+    def _answer(self, gate: FleetGate, candidate: Candidate, result: Message | None) -> bool:
+        """Bring the store's answer to a candidate; ``False`` when a granted permit must be given back."""
+        session = self._session
+        if result is None or "err" in result:
+            if result is not None:
+                session.announcements.refused(gate, result["err"])
+                gate.lose()  # the store cannot keep it: this process decides alone
+                return gate.answer(candidate, GONE, 0.0)
+            pause = max(SPREAD, session.patience)
+            return gate.answer(candidate, REFUSED, pause * (1.0 + session.random()))
+        session.take_result(gate, result)
+        granted = result["granted"]
+        if granted == 1:
+            policy = gate.machine.policy
+            alone = policy.max_concurrent_probes == 1
+            return gate.answer(candidate, GRANTED, policy.permit_lease if alone else SPREAD)
+        wait = max(SPREAD, result["retry_us"] / 1e6) + SPREAD * session.random()
+        return gate.answer(candidate, GONE if granted == 2 else REFUSED, wait)
 
     def settle(self, gate: FleetGate, candidate: Candidate, verdict: Verdict | Trip, slow: bool) -> None:
         """Tell the store how a probe ended; again with later exchanges, if it does not hear (F3)."""

@@ -16,23 +16,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cqrs.circuit_breaker.breaker import CircuitBreaker
-from cqrs.circuit_breaker.events import (
-    CircuitEvent,
-    SettingsDiffer,
-    StoreDegraded,
-    StoreRecovered,
-    StoreRefused,
-)
 from cqrs.circuit_breaker.fleet import wire
-from cqrs.circuit_breaker.fleet.candidate import GONE, GRANTED, REFUSED, Candidate
+from cqrs.circuit_breaker.fleet.announcements import Announcements
+from cqrs.circuit_breaker.fleet.candidate import Candidate
 from cqrs.circuit_breaker.fleet.gate import FleetGate
-from cqrs.circuit_breaker.fleet.machine import SPREAD
-from cqrs.circuit_breaker.fleet.modes import Order
+from cqrs.circuit_breaker.fleet.knowledge import Knowledge
 from cqrs.circuit_breaker.fleet.probes import Probes
 from cqrs.circuit_breaker.fleet.settings import StoreSettings
 from cqrs.circuit_breaker.fleet.shard import Shard
 from cqrs.circuit_breaker.fleet.transport import Message, Transport
-from cqrs.circuit_breaker.fleet.view import FleetView
 from cqrs.circuit_breaker.interruptions import ForkedLock
 from cqrs.circuit_breaker.listeners import ListenerHub
 from cqrs.circuit_breaker.permit import Permit
@@ -42,9 +34,6 @@ from cqrs.circuit_breaker.verdict import Trip, Verdict
 from cqrs.exceptions import ConfigurationError
 
 logger = logging.getLogger(__name__)
-
-MOST_VIEWS = 10_000
-"""Views kept of circuits that this process may make one day; beyond it the uneventful ones go."""
 
 Answer = Callable[[Message | None, Exception | None], None]
 
@@ -61,13 +50,12 @@ class Session:
         self.node = secrets.token_hex(6)
         self.transport: Transport | None = None
         self.gates: weakref.WeakValueDictionary[str, FleetGate] = weakref.WeakValueDictionary()
-        self.hubs: list[ListenerHub] = []
         self.numbers = itertools.count(1)
         self.shards: list[Shard] = [Shard(number) for number in range(settings.shards)]
         self.probes = Probes(self)
-        self.everywhere: tuple[Order | None, str, str] = (None, "", "")
+        self.knowledge = Knowledge(self)
+        self.announcements = Announcements(settings.namespace, clock)
         self.degraded = False
-        self._lost = False  # listeners have been told so
         self.patience = settings.command_timeout
         self.answered_at = clock()
         self.heard = threading.Event()  # the store has told us all it knows
@@ -75,13 +63,8 @@ class Session:
         self.next_sync = self.answered_at
         self.lock = ForkedLock()
         self.rules: dict[int, tuple[CircuitBreakerPolicy, Message]] = {}
-        self._told: set[tuple[str, str]] = set()
-        wait = Backoff(
-            settings.sync_interval,
-            2.0,
-            max(settings.sync_interval, min(5.0, settings.sync_interval * 8)),
-            0.5,
-        )
+        shortest = settings.sync_interval
+        wait = Backoff(shortest, 2.0, max(shortest, min(5.0, shortest * 8)), 0.5)
         # F8: the connection has a breaker of its own; a late success of an old command means nothing to it.
         self.breaker = CircuitBreaker(
             f"store of {settings.namespace}",
@@ -118,15 +101,8 @@ class Session:
                     " process already: use one registry, or a store of its own for each"
                 )
             self.gates[gate.identity] = gate
-            for hub in hubs:
-                if hub not in self.hubs:
-                    self.hubs.append(hub)
-        order, actor, reason = self.everywhere
-        if order is not None:
-            self._everywhere(gate, order, actor, reason)
-        view = self.shard_of(gate).views.get(gate.identity)
-        if view is not None:
-            gate.adopt(view)
+            self.announcements.listen(hubs)
+        self.knowledge.introduce(gate)
 
     def members(self) -> list[FleetGate]:
         """Return the circuits that exist now."""
@@ -211,15 +187,14 @@ class Session:
             logger.debug("a published message is not ours: %r", payload)
 
     def _message(self, view: Message, incarnation: str) -> None:
-        shard = self.shards[0 if view["id"] == wire.EVERYWHERE else self._number(view["id"])]
+        shard = self.shards[
+            0 if view["id"] == wire.EVERYWHERE else wire.shard_of(view["id"], self.settings.shards)
+        ]
         if incarnation == shard.incarnation:
-            self._take(shard, view, self.clock())
+            self.knowledge.take(shard, view, self.clock())
         else:
             shard.hungry = True
             self.wake()
-
-    def _number(self, identity: str) -> int:
-        return wire.shard_of(identity, self.settings.shards)
 
     # ------------------------------------------------------------------ exchanges
 
@@ -248,10 +223,10 @@ class Session:
             permit.failure(error)
             self.last_error = str(error)
         elif permit.success() and sent >= self.answered_at:
-            self.answered_at = sent
+            silent, self.answered_at = sent - self.answered_at, sent
             self.last_error = ""
             if self.degraded:
-                self._recover()
+                self._recover(silent)
 
     def request(self, shard: Shard, *, beat: bool = False, full: bool = False) -> Message:
         """Return a request to a shard, still without operations."""
@@ -316,14 +291,14 @@ class Session:
     def take_result(self, gate: FleetGate, result: Message) -> None:
         """Take the result of an operation on a circuit."""
         if "err" in result:
-            self._refused(gate, result["err"])
+            self.announcements.refused(gate, result["err"])
         else:
-            self._take(self.shard_of(gate), result["view"], self.clock())
+            self.knowledge.take(self.shard_of(gate), result["view"], self.clock())
 
     def take_view(self, shard: Shard, reply: Message, view: Message) -> None:
         """Take a view that was asked for outside of the regular exchange."""
         if reply["inc"] == shard.incarnation:
-            self._take(shard, view, self.clock())
+            self.knowledge.take(shard, view, self.clock())
         else:
             shard.hungry = True
             self.wake()
@@ -345,7 +320,7 @@ class Session:
         changed: list[Message] = reply.get("changed", [])
         results: list[Message] = reply.get("results", [])
         for view in changed:
-            self._take(shard, view, now)
+            self.knowledge.take(shard, view, now)
         for gate, result in zip(reported, results, strict=False):
             self._reported(shard, gate, result, now)
         self.probes.renewed(renewed, results[len(reported) :])
@@ -360,7 +335,7 @@ class Session:
                 shard.urgent = True
             else:
                 shard.full_since = None
-                self._forget_all_but(shard, before)
+                self.knowledge.forget_all_but(shard, before)
                 self.heard.set()
         elif reply.get("more"):
             shard.urgent = True
@@ -371,82 +346,13 @@ class Session:
         if sent is not None:
             shared.acknowledge(sent.number)
         if "err" in result:
-            self._refused(gate, result["err"])
+            self.announcements.refused(gate, result["err"])
             return
-        self._take(shard, result["view"], now)
+        self.knowledge.take(shard, result["view"], now)
         if shared.batch:  # outcomes came meanwhile
             self.touch(gate, urgent=True)
         elif gate.troubled():
             shard.dirty.setdefault(gate.identity, gate)  # until the window is clean
-
-    def _forget_all_but(self, shard: Shard, known: set[str]) -> None:
-        if wire.EVERYWHERE not in known and shard.number == 0 and self.everywhere[0] is not None:
-            self._take_everywhere(None, "", "the store has lost the override")
-        for gate in self.members():
-            if gate.identity not in known and self.shard_of(gate) is shard:
-                gate.lose()
-
-    def _take(self, shard: Shard, said: Message, now: float) -> None:
-        view = FleetView.of(said, shard.incarnation, now)
-        identity = said["id"]
-        if identity == wire.EVERYWHERE:
-            if shard.number == 0:
-                until = None if view.mode_left is None else now + view.mode_left
-                order = None if view.mode is None else Order(view.mode, until)
-                self._take_everywhere(order, view.actor, view.reason)
-            return
-        known = shard.views.get(identity)
-        if known is not None and view.older_than(known):
-            return
-        if view.plain and not view.epoch:
-            shard.views.pop(identity, None)
-        else:
-            if len(shard.views) >= MOST_VIEWS:
-                shard.forget_plain_views()
-            shard.views[identity] = view
-        if view.watched or view.row:
-            shard.watched.add(identity)
-        else:
-            shard.watched.discard(identity)
-        gate = self.gates.get(identity)
-        if gate is not None:
-            gate.adopt(view)
-            self._compare(gate, view)
-
-    def _take_everywhere(self, order: Order | None, actor: str, reason: str) -> None:
-        known = self.everywhere[0]
-        if order == known or (order and known and order.mode is known.mode and actor == self.everywhere[1]):
-            return  # the same with a remainder of time that differs by the way of the message
-        self.everywhere = (order, actor, reason)
-        for gate in self.members():
-            self._everywhere(gate, order, actor, reason)
-
-    @staticmethod
-    def _everywhere(gate: FleetGate, order: Order | None, actor: str, reason: str) -> None:
-        shared = gate.shared
-        gate.order(lambda now: shared.adopt_everywhere(order, now, actor, reason))
-
-    # ------------------------------------------------------------------ candidates' answers
-
-    def answer(
-        self, gate: FleetGate, candidate: Candidate, result: Message | None, error: Exception | None
-    ) -> bool:
-        """Bring the store's answer to a candidate; ``False`` when a granted permit must be given back."""
-        if result is None or "err" in result:
-            if result is not None:
-                self._refused(gate, result["err"])
-                gate.lose()  # the store cannot keep it: this process decides alone
-                return gate.answer(candidate, GONE, 0.0)
-            pause = max(SPREAD, self.patience)
-            return gate.answer(candidate, REFUSED, pause * (1.0 + self.random()))
-        self._take(self.shard_of(gate), result["view"], self.clock())
-        granted = result["granted"]
-        if granted == 1:
-            policy = gate.machine.policy
-            alone = policy.max_concurrent_probes == 1
-            return gate.answer(candidate, GRANTED, policy.permit_lease if alone else SPREAD)
-        wait = max(SPREAD, result["retry_us"] / 1e6) + SPREAD * self.random()
-        return gate.answer(candidate, GONE if granted == 2 else REFUSED, wait)
 
     # ------------------------------------------------------------------ health
 
@@ -454,59 +360,15 @@ class Session:
         """Say once that the store is lost, when it has been silent for too long (F6)."""
         if self.degraded or now - self.answered_at <= self.settings.max_staleness:
             return
-        self.degraded = self._lost = True
-        logger.warning(
-            "the store of circuits %r has not answered for %.1f s (%s): every process decides for itself",
-            self.settings.namespace,
-            now - self.answered_at,
-            self.last_error,
-        )
-        self.tell(StoreDegraded(self.settings.namespace, 0, now, self.last_error))
+        self.degraded = True
+        self.announcements.lost(now - self.answered_at, self.last_error)
 
-    def _recover(self) -> None:
-        now = self.clock()
+    def _recover(self, silent: float) -> None:
         self.degraded = False
-        told, self._lost = self._lost, False
-        after = now - self.answered_at
-        if told:
-            logger.warning("the store of circuits %r answers again", self.settings.namespace)
         for shard in self.shards:
             shard.hungry = True  # F9: adopt what the fleet has decided meanwhile
-        if told:
-            self.tell(StoreRecovered(self.settings.namespace, 0, now, after))
+        self.announcements.found(silent)
         self.wake()
-
-    def _refused(self, gate: FleetGate, reason: str) -> None:
-        if self._first(gate.identity, reason):
-            name = gate.machine.name
-            logger.warning("the store cannot keep circuit %r, which stays local: %s", name, reason)
-            self.tell(StoreRefused(name, gate.machine.phase.era, self.clock(), reason))
-
-    def _compare(self, gate: FleetGate, view: FleetView) -> None:
-        ours = self.rules_of(gate)["cfg"]
-        if view.settings and view.settings != ours and self._first(gate.identity, f"{ours}|{view.settings}"):
-            name = gate.machine.name
-            logger.warning(
-                "circuit %r is shared with different policies, the stricter applies; ours: %s; theirs: %s",
-                name,
-                ours,
-                view.settings,
-            )
-            self.tell(SettingsDiffer(name, gate.machine.phase.era, self.clock(), ours, view.settings))
-
-    def _first(self, identity: str, what: str) -> bool:
-        if (identity, what) in self._told:
-            return False
-        if len(self._told) > 10_000:
-            self._told.clear()
-        self._told.add((identity, what))
-        return True
-
-    def tell(self, event: CircuitEvent) -> None:
-        """Tell the listeners of all registries."""
-        for hub in list(self.hubs):
-            hub.enqueue([event])
-            hub.deliver()
 
     # ------------------------------------------------------------------ leaving
 
