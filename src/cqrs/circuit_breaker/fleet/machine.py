@@ -131,7 +131,7 @@ class SharedMachine(ReportingMachine):
                 self._look_again(now, random)
             self._hear(view)
             return
-        self.modes.fleet = None if view.mode is None else Order(view.mode, _end(now, view.mode_left))
+        self.modes.fleet = None if view.mode is None else Order(view.mode, _end(view.heard, view.mode_left))
         self.start_over()
         self._impose(now, view.actor or None, view.reason or None, "fleet")
         if self.mode is Mode.ENABLED:
