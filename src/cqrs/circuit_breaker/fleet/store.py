@@ -95,7 +95,7 @@ class Store:
             session = self.session
             if session.transport is None and not self._closed:
                 session.transport = self.make_transport(session)
-                session.next_sync = session.clock()
+                session.answered_at = session.next_sync = session.clock()  # there was nobody to answer
                 session.transport.wake()
                 if self._exit_hook is None:
                     self._exit_hook = _close_at_exit(weakref.ref(self))
