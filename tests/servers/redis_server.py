@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.servers.base import ADMIN, BaseServer, wait_until
 from tests.servers.binaries import ServerMissing, find_binary
 from tests.servers.faults import Faults
 from tests.servers.process import free_port
+from tests.servers.stepped_clock import SteppedClock
 
 __all__ = ["RedisServer", "ServerMissing", "find_binary", "private_redis"]
 
@@ -26,6 +28,7 @@ class RedisServer(Faults, BaseServer):
         unix: Listen on a unix socket (`unix_url`).
         port: This port instead of a free one.
         password: The password of the user "default".
+        stepped_clock: Let `set_clock` work; needs a C compiler.
         options: More command line options of the server, as ``("--maxmemory", "1mb")``.
     """
 
@@ -36,6 +39,7 @@ class RedisServer(Faults, BaseServer):
         unix: bool = False,
         port: int | None = None,
         password: str | None = None,
+        stepped_clock: bool = False,
         options: Sequence[str] = (),
     ) -> None:
         self._binary = find_binary()
@@ -43,6 +47,9 @@ class RedisServer(Faults, BaseServer):
         self.password = password
         self.options = list(options)
         self._dead_port = free_port([self._port])
+        self._clock = SteppedClock(self.folder) if stepped_clock else None
+        if self._clock is not None:
+            self.environment = self._clock.environment
 
     def command(self) -> list[str]:
         command = [self._binary, "--port", str(self._port), "--bind", self.host, "--dir", str(self.folder)]
@@ -73,6 +80,21 @@ class RedisServer(Faults, BaseServer):
         if not self._port:
             return f"unix://{_credentials(user, password)}{self.socket}"
         return f"redis://{_credentials(user, password)}{self.host}:{self._port}/0"
+
+    def set_clock(self, offset: float) -> None:
+        """Let the server's wall clock be ``offset`` seconds ahead of (negative: behind) the true time.
+
+        Waits until a running server, which must be able to answer, has noticed: it looks at the clock ten
+        times a second. Stays in restarts.
+        """
+        assert self._clock is not None, "made without stepped_clock=True"
+        self._clock.set(offset)
+        if self.running:
+            wait_until(lambda: abs(self._clock_offset() - offset) < 0.5, "the server has noticed its clock")
+
+    def _clock_offset(self) -> float:
+        seconds, microseconds = self.admin.eval("return redis.call('TIME')", 0)
+        return int(seconds) + int(microseconds) / 1e6 - time.time()
 
     # -- restarts and snapshots
 

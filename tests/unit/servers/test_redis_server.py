@@ -203,6 +203,29 @@ def test_a_server_may_be_killed_within_a_fault(redis_server: RedisServer, fault:
     assert client.dbsize() == 1, "it starts empty"
 
 
+def test_the_wall_clock_of_a_server_can_be_set(redis_servers: Callable[..., RedisServer]) -> None:
+    server = redis_servers(stepped_clock=True)
+    with closing(server.client()) as client:
+        true = client.time()[0]
+        client.set("key", "value", ex=600)
+        server.set_clock(-3600)
+        assert int(client.eval("return redis.call('TIME')[1]", 0)) - true < -3500
+        assert client.get("key") == b"value"
+        server.set_clock(3600)
+        assert client.time()[0] - true > 3500
+        assert client.get("key") is None
+        server.restart()
+        assert client.time()[0] - true > 3500
+
+
+def test_a_kind_of_server_that_cannot_be_had_is_told(
+    redis_servers: Callable[..., RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(pytest.skip.Exception, match=r"server missing: .*a C compiler"):
+        redis_servers(stepped_clock=True)
+
+
 def test_a_pause_delays_everything_or_writes_only(redis_server: RedisServer, impatient: Any) -> None:
     with redis_server.paused():
         assert "TimeoutError" in error_of(impatient.ping)
