@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 from cqrs.circuit_breaker.fleet.machine import Ask
+from cqrs.circuit_breaker.interruptions import generation
 from cqrs.circuit_breaker.phases import SETTLED, Grant
 
 HELD = 3
@@ -28,6 +29,7 @@ class Candidate(Grant):
         "_listeners",
         "_lock",
         "barrier",
+        "generation",
         "limit",
         "local",
         "permit",
@@ -52,6 +54,7 @@ class Candidate(Grant):
         self.permit = secrets.token_hex(8)
         self.renewed = started
         self.verdict = UNDECIDED
+        self.generation = generation()
         self._lock = threading.Lock()
         self._decided = threading.Event()
         self._listeners: list[Callable[[], object]] = []

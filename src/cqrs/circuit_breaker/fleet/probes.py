@@ -12,6 +12,7 @@ from cqrs.circuit_breaker.fleet.gate import FleetGate
 from cqrs.circuit_breaker.fleet.machine import SPREAD
 from cqrs.circuit_breaker.fleet.shard import Shard
 from cqrs.circuit_breaker.fleet.transport import Message
+from cqrs.circuit_breaker.interruptions import generation
 from cqrs.circuit_breaker.verdict import CANCELLED, Trip, Verdict
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Probes:
 
     def settle(self, gate: FleetGate, candidate: Candidate, verdict: Verdict | Trip, slow: bool) -> None:
         """Tell the store how a probe ended; again with later exchanges, if it does not hear (F3)."""
+        if candidate.generation != generation():
+            return  # a copy: the call goes on in the process that has forked this one
         session = self._session
         self._running.pop(candidate.permit, None)
         shard = session.shard_of(gate)
