@@ -37,6 +37,7 @@ from cqrs.circuit_breaker.timing import Backoff, CountWindow, Ramp, TimeWindow
 from cqrs.circuit_breaker.verdict import Outcome, Trip, Verdict
 
 if TYPE_CHECKING:
+    from cqrs.circuit_breaker.fleet.audit import AuditEntry as AuditEntry
     from cqrs.circuit_breaker.fleet.store import Store as Store
     from cqrs.circuit_breaker.fleet.store import StoreHealth as StoreHealth
     from cqrs.circuit_breaker.fleet.view import FleetView as FleetView
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
+        "AuditEntry": "cqrs.circuit_breaker.fleet.audit",
         "AsyncRedisUnitOfWork": "cqrs.circuit_breaker.redis.unit_of_work",
         "FleetView": "cqrs.circuit_breaker.fleet.view",
         "RedisStore": "cqrs.circuit_breaker.redis.store",
@@ -59,6 +61,7 @@ __getattr__, __dir__ = lazy_exports(
 
 __all__ = [
     "AsyncRedisUnitOfWork",
+    "AuditEntry",
     "Backoff",
     "CallFailed",
     "CallRejected",

@@ -14,22 +14,17 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from cqrs.circuit_breaker import validation
 from cqrs.circuit_breaker.errors import StoreError, StoreUnavailableError
-from cqrs.circuit_breaker.fleet import wire
 from cqrs.circuit_breaker.fleet.gate import FleetGate
+from cqrs.circuit_breaker.fleet.orders import Orders, into
 from cqrs.circuit_breaker.fleet.session import Session
 from cqrs.circuit_breaker.fleet.settings import StoreSettings
-from cqrs.circuit_breaker.fleet.shard import Shard
 from cqrs.circuit_breaker.fleet.transport import Message, Ticker, Transport
-from cqrs.circuit_breaker.fleet.view import FleetView
 from cqrs.circuit_breaker.interruptions import ForkedLock
 from cqrs.circuit_breaker.listeners import ListenerHub
-from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
-from cqrs.circuit_breaker.states import Mode
-from cqrs.exceptions import ConfigurationTypeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +52,7 @@ class StoreHealth:
     last_error: str
 
 
-class Store:
+class Store(Orders):
     """Base of all stores. One serves any number of circuits, sync and async, and has one thread at most.
 
     Use it with ``CircuitBreakers(policy, store=store)``. It starts with the first circuit; ``start`` or
@@ -150,7 +145,7 @@ class Store:
         waiting: list[Future[Message]] = []
         for shard, request in self.session.farewells():
             answer: Future[Message] = Future()
-            transport.submit(shard, request, self.settings.sync_timeout, _into(answer))
+            transport.submit(shard, request, self.settings.sync_timeout, into(answer))
             waiting.append(answer)
         for answer in waiting:
             try:
@@ -196,142 +191,6 @@ class Store:
             last_error=session.last_error,
         )
 
-    # ------------------------------------------------------------------ steering the fleet (F11)
-
-    def override(
-        self,
-        name: str | None,
-        mode: Mode,
-        policy: CircuitBreakerPolicy,
-        *,
-        ttl: float | timedelta | None = None,
-        actor: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        """Put a mode in force in all processes; see ``CircuitBreakers.override``."""
-        self._wait(self._override(name, mode, policy, ttl, actor, reason))
-
-    async def aoverride(
-        self,
-        name: str | None,
-        mode: Mode,
-        policy: CircuitBreakerPolicy,
-        *,
-        ttl: float | timedelta | None = None,
-        actor: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        """Like ``override``, without blocking the event loop."""
-        await self._wait_async(self._override(name, mode, policy, ttl, actor, reason))
-
-    def _override(
-        self,
-        name: str | None,
-        mode: Mode,
-        policy: CircuitBreakerPolicy,
-        ttl: float | timedelta | None,
-        actor: str | None,
-        reason: str | None,
-    ) -> list[Future[Message]]:
-        if not isinstance(mode, Mode):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationTypeError(f"mode must be one of {', '.join(map(str, Mode))}, got {mode!r}")
-        lasts = -1 if ttl is None else wire.microseconds(validation.seconds("ttl", ttl))
-        return self._order(
-            name, policy, op="override", mode=mode.value, ttl_us=lasts, by=actor or "", why=reason or ""
-        )
-
-    def clear_override(
-        self,
-        name: str | None,
-        policy: CircuitBreakerPolicy,
-        *,
-        actor: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        """Take the fleet's override of a circuit (or of all, ``None``) back."""
-        self._wait(self._clear(name, policy, actor, reason))
-
-    async def aclear_override(
-        self,
-        name: str | None,
-        policy: CircuitBreakerPolicy,
-        *,
-        actor: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        """Like ``clear_override``, without blocking the event loop."""
-        await self._wait_async(self._clear(name, policy, actor, reason))
-
-    def _clear(
-        self, name: str | None, policy: CircuitBreakerPolicy, actor: str | None, reason: str | None
-    ) -> list[Future[Message]]:
-        return self._order(name, policy, op="override", mode="", ttl_us=-1, by=actor or "", why=reason or "")
-
-    def reset(self, name: str, policy: CircuitBreakerPolicy) -> None:
-        """Close a circuit in all processes and forget its past openings."""
-        self._wait(self._order(name, policy, op="reset"))
-
-    async def areset(self, name: str, policy: CircuitBreakerPolicy) -> None:
-        """Like ``reset``, without blocking the event loop."""
-        await self._wait_async(self._order(name, policy, op="reset"))
-
-    def view(self, name: str, policy: CircuitBreakerPolicy) -> FleetView:
-        """Ask the store what the fleet's side of a circuit is at this moment.
-
-        Raises:
-            StoreUnavailableError: the store does not answer.
-            StoreError: it cannot keep the circuit.
-        """
-        (reply,) = self._wait(self._order(name, policy, op="view"))
-        return FleetView.of(reply["results"][0]["view"], reply["inc"], self.session.clock())
-
-    def _order(self, name: str | None, policy: CircuitBreakerPolicy, **fields: Any) -> list[Future[Message]]:
-        """Send an operation on one circuit, or on all: then to every shard."""
-        self.open()
-        session, settings = self.session, self.settings
-        identity = wire.EVERYWHERE if name is None else wire.circuit_id(name)
-        if name is None:
-            shards = session.shards
-        else:
-            shards = [session.shards[wire.shard_of(identity, settings.shards)]]
-        return [self._submit(shard, identity, name or "all circuits", policy, fields) for shard in shards]
-
-    def _submit(
-        self, shard: Shard, identity: str, name: str, policy: CircuitBreakerPolicy, fields: dict[str, Any]
-    ) -> Future[Message]:
-        session = self.session
-        request = session.request(shard)
-        known = shard.views.get(identity)
-        seen = ["", 0] if known is None else list(known.seen)
-        operation = {"id": identity, "name": name, "seen": seen, "rnd": session.random(), **fields}
-        wire.add(request, operation, wire.rules_of(policy, self.settings))
-        answer: Future[Message] = Future()
-        transport = session.transport
-        if transport is None:
-            answer.set_exception(StoreUnavailableError(self.describe(), "it was closed"))
-            return answer
-
-        def done(reply: Message | None, error: Exception | None) -> None:
-            if reply is not None:
-                (result,) = reply["results"]
-                if "err" in result:
-                    error = StoreError(f"{self.describe()}: circuit {name!r}: {result['err']}")
-                else:
-                    session.take_view(shard, reply, result["view"])
-            _into(answer)(None if error is not None else reply, error)
-
-        settings = self.settings
-        transport.submit(shard.number, request, settings.connect_timeout + settings.sync_timeout, done)
-        return answer
-
-    def _wait(self, answers: list[Future[Message]]) -> list[Message]:
-        limit = 2 * (self.settings.connect_timeout + self.settings.sync_timeout)
-        return [answer.result(limit) for answer in answers]
-
-    @staticmethod
-    async def _wait_async(answers: list[Future[Message]]) -> list[Message]:
-        return list(await asyncio.gather(*map(asyncio.wrap_future, answers)))
-
     # ------------------------------------------------------------------ forks
 
     def forked(self) -> None:
@@ -344,18 +203,6 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<{self.describe()}>"
-
-
-def _into(answer: Future[Message]) -> Callable[[Message | None, Exception | None], None]:
-    def done(reply: Message | None, error: Exception | None) -> None:
-        if answer.done():
-            return
-        if reply is not None:
-            answer.set_result(reply)
-        else:
-            answer.set_exception(error or StoreError("no answer"))
-
-    return done
 
 
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
