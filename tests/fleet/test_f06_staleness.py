@@ -207,3 +207,14 @@ def test_f6_when_the_store_cannot_be_reached_at_first_the_process_goes_on_alone(
 
 def _fail() -> None:
     raise Boom
+
+
+def test_f6_recovery_says_how_long_the_store_was_away() -> None:
+    fleet = Fleet(1, rate_policy())
+    touch(fleet)
+    events = StoreEvents(fleet.nodes[0])
+    fleet.partition(0)
+    fleet.advance(30.0)
+    fleet.heal()
+    fleet.advance(10.0)
+    assert 29.0 <= events.told[1].after <= 40.0

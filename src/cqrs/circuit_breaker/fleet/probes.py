@@ -168,7 +168,9 @@ class Probes:
             if isinstance(each, Ended):
                 self._ended.append(each)
             else:
-                each.candidate.renewed = -math.inf  # try again with the next one
+                lease = each.gate.machine.policy.permit_lease
+                pause = min(self._session.settings.sync_interval, lease / 6)
+                each.candidate.renewed = self._session.clock() + pause - lease / 3  # then try again
 
     def renewed(self, added: list[Running | Ended], results: list[Message]) -> None:
         """Take the results of ``add``."""

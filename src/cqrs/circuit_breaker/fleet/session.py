@@ -170,7 +170,10 @@ class Session:
         for shard in self.shards:
             if (routine or shard.urgent or shard.hungry or renew) and shard.sending is None:
                 self._send(shard, now, routine)
-        return max(0.0, min(self.next_sync, self.probes.next_renewal(now)) - self.clock())
+        renewal = self.probes.next_renewal(now)
+        if renewal <= now:
+            renewal = self.next_sync  # an exchange is under way, or failed: no sooner than that
+        return max(0.0, min(self.next_sync, renewal) - self.clock())
 
     def connected(self) -> None:
         """Note a fresh connection: maybe to a server that was promoted, or that lost everything (F10)."""
@@ -261,7 +264,8 @@ class Session:
                 self.probes.failed(renewed)
             else:
                 self._absorb(shard, reply, reported, renewed)
-            if shard.urgent or (shard.hungry and reply is not None):
+            left_over = shard.hungry or self.probes.due(self.clock())
+            if shard.urgent or (left_over and reply is not None):
                 self.wake()
 
         try:
