@@ -120,6 +120,7 @@ class Store(Orders):
         seconds = usual if timeout is None else validation.seconds("timeout", timeout)
         self._closed = False
         self.open()
+        self.session.wake()  # it may have been tried before, in vain
         if self.session.heard.wait(seconds):
             return True
         if settings.startup == "fail":
