@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from tools.mutation.campaign import Campaign, Clock, Verdict
-from tools.mutation.equivalents import FILE, read, split
+from tools.mutation.equivalents import FILE, read, split, survivors
 from tools.mutation.lua_mutants import lua_mutants
 from tools.mutation.mutant import Mutant
 from tools.mutation.python_mutants import python_mutants
@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--seed", type=int, default=0, help="of the sample")
         sub.add_argument("--lines", type=_lines, metavar="A-B", help="only mutants of these lines")
         sub.add_argument("--function", metavar="NAME", help="only mutants within functions of this name")
+        sub.add_argument(
+            "--again", type=Path, metavar="FILE", help="only mutants that survived, says a report"
+        )
         sub.add_argument("--revision", metavar="NAME", help="mutate what git has, not the work tree")
         sub.add_argument("--workers", type=int, choices=(1, 2), default=2)
         sub.add_argument("--limit", type=float, metavar="S", help="seconds after which a mutant has hung")
@@ -105,6 +108,9 @@ def _campaign(options: argparse.Namespace, files: list[str], generate: Generator
 def _choose(mutants: list[Mutant], options: argparse.Namespace) -> list[Mutant]:
     first, last = options.lines or (0, sys.maxsize)
     chosen = [mutant for mutant in mutants if first <= mutant.line <= last]
+    if options.again is not None:
+        names = survivors(options.again.read_text("utf-8"))
+        chosen = [mutant for mutant in chosen if mutant.name in names]
     if options.function:
         chosen = [mutant for mutant in chosen if options.function in mutant.function.split(".")]
     if options.sample is None or options.sample >= len(chosen):

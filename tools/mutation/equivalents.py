@@ -55,6 +55,12 @@ def read(text: str) -> list[Equivalent]:
     return found
 
 
+def survivors(report: str) -> set[tuple[str, str, str, str]]:
+    """Return the names of the mutants that survived, out of a report."""
+    blocks = [block for block in report.split("\n\n") if block.strip().split("\n")[-1].startswith("SURVIVED")]
+    return {entry.name for entry in read("\n\n".join(blocks))}
+
+
 def split(
     mutants: Iterable[Mutant], entries: Iterable[Equivalent]
 ) -> tuple[list[Mutant], list[Mutant], list[Equivalent]]:

@@ -123,6 +123,11 @@ def test_survivors_are_reported_with_their_lines(
     assert "+ if value > 11:" in survivors[1]
     assert len(survivors) == 2, output
     assert (tree / "src/cqrs/small.py").read_text() == MODULE
+    again = run(tree, capsys, *PYTHON, "--again", str(report), "--list")[1]
+    assert [line for line in again.splitlines() if line.startswith("+")] == [
+        "+ if value >= 10:",
+        "+ if value > 11:",
+    ]
 
 
 def test_a_mutant_that_hangs_is_killed_and_counts(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
