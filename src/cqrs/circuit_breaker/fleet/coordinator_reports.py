@@ -96,13 +96,13 @@ def _why_open(circuit: Circuit, reports: Reports, own: Figures, peak: int) -> tu
 
 
 def _enough_voices(circuit: Circuit, reports: Reports) -> bool:
-    """Whether enough nodes are unhealthy, of enough that have spoken: one bad node says little."""
+    """Whether enough nodes are unhealthy, also if those that have not reported yet are well."""
     rules, sums = circuit.settings, reports.sums
     quorum = rules["quorum"]
     if sums.u < max(1, math.ceil(quorum * sums.reports)):
         return False
     live = circuit.shard.live(circuit.now, circuit.request["stale_us"])
-    if quorum == 0 or sums.reports >= math.ceil(quorum * live):
+    if quorum == 0 or sums.u >= math.ceil(quorum * live):
         return True
     return reports.watched >= 0 and circuit.now - reports.watched >= rules["grace_us"]
 

@@ -481,11 +481,11 @@ local function least_calls(c)
 end
 
 -- One bad process must not open the fleet: so many of those that report have to be unhealthy, and so many of
--- those that live have to report, or have had the time to.
+-- those that live, too, unless all have had the time to report. The sick ones speak first.
 local function quorum_met(rules, r)
   if r.u < math.max(1, math.ceil(rules.quorum * r.n)) then return false end
   if rules.quorum == 0 or (r.watched and now - r.watched >= rules.grace_us) then return true end
-  return r.n >= math.ceil(rules.quorum * math.max(1, live_nodes()))
+  return r.u >= math.ceil(rules.quorum * live_nodes())
 end
 
 -- Why the circuit has to open, and for how long if a call has said so.
