@@ -80,10 +80,7 @@ class Commands:
         if client is None:
             return
         await self._confirmed.close()
-        await client.aclose()
-        pool = getattr(client, "connection_pool", None)
-        if pool is not None:  # a client does not close a pool that it was given
-            await pool.disconnect()
+        await connections.close(client)
 
     async def _run(self, client: Any, deadline: float, *command: Any) -> Any:
         return await client.execute_command(*command)

@@ -38,6 +38,18 @@ def watch(client: Any, opened: Callable[[], object], limit: float) -> None:
         node.connection_class = chosen
 
 
+async def close(client: Any) -> None:
+    """Close a client, the pool that it was given, and what asks sentinels for the server."""
+    await client.aclose()
+    pool = getattr(client, "connection_pool", None)
+    if pool is None:
+        return
+    await pool.disconnect()
+    for sentinel in getattr(getattr(pool, "sentinel_manager", None), "sentinels", ()):
+        await sentinel.aclose()
+        await sentinel.connection_pool.disconnect()
+
+
 def watched(base: type[Any], opened: Callable[[], object], limit: float) -> type[Any]:
     """Return a connection class derived from ``base`` that behaves so.
 

@@ -31,6 +31,7 @@ class PrivateLoop(asyncio.SelectorEventLoop):
         self.own_selector: selectors.BaseSelector = selector_class()
         super().__init__(self.own_selector)
         self.set_exception_handler(_note)
+        self.set_debug(False)  # also with python -X dev: it is about code of the application's
 
     async def getaddrinfo(  # pyright: ignore[reportIncompatibleMethodOverride]  (passed on as they are)
         self, *arguments: Any, **options: Any

@@ -12,6 +12,7 @@ from cqrs.circuit_breaker.fleet.settings import StoreSettings
 from cqrs.circuit_breaker.fleet.transport import Message
 from cqrs.circuit_breaker.redis import clients, script
 from cqrs.circuit_breaker.redis.commands import Commands
+from cqrs.circuit_breaker.redis.connections import close
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Subscriber:
             await self._read(connection)
         finally:
             await connection.disconnect(nowait=True)
+            await close(client)
 
     async def _subscribe(self, connection: Any) -> None:
         channels = [self._settings.channel(shard) for shard in range(self._settings.shards)]
