@@ -226,6 +226,7 @@ class SharedMachine(ReportingMachine):
             return
         self.fall_back(now, random)
         self.view = NOTHING_KNOWN
+        self.detached = False  # there is nothing to return to; the next view need not begin an era
         self.modes.fleet = None
         self._impose(now, None, "the store has lost the override", "fleet")
 
