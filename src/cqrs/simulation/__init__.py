@@ -1,9 +1,10 @@
 """What would these settings have done in this outage: the real state machine in virtual time."""
 
-from cqrs.simulation.result import SimulationResult, Slot, Spread
+from cqrs.simulation.result import SimulationResult, Slot, Spread, StoreUse
 from cqrs.simulation.run import compare, simulate
 from cqrs.simulation.scenario import Capacity, NodeFault, Phase, ResponseTime, Scenario
 from cqrs.simulation.scenarios import SCENARIOS
+from cqrs.simulation.store import SharedStore
 
 __all__ = [
     "SCENARIOS",
@@ -12,9 +13,11 @@ __all__ = [
     "Phase",
     "ResponseTime",
     "Scenario",
+    "SharedStore",
     "SimulationResult",
     "Slot",
     "Spread",
+    "StoreUse",
     "compare",
     "simulate",
 ]

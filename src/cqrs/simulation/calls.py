@@ -28,15 +28,16 @@ class Call:
         process: number of the process that makes it.
         luck: uniform in [0, 1); decides whether it fails.
         pace: standard normal; decides how long it takes.
+        began: second at which it was sent, later if it had to ask first.
         token: what its breaker admitted it with.
         error: class of the exception if it fails.
         ended: whether its caller has an answer or has given up.
     """
 
-    __slots__ = ("arrived", "ended", "error", "luck", "pace", "process", "token")
+    __slots__ = ("arrived", "began", "ended", "error", "luck", "pace", "process", "token")
 
     def __init__(self, arrived: float, process: int, luck: float, pace: float) -> None:
-        self.arrived = arrived
+        self.arrived = self.began = arrived
         self.process = process
         self.luck = luck
         self.pace = pace

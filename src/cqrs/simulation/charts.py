@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from html import escape
+from typing import NamedTuple
 
 from cqrs._svg import LEFT, RIGHT, WIDTH, Plot, element
 from cqrs.simulation.result import SimulationResult, Slot
@@ -23,38 +24,40 @@ _SMOOTH = 3  # seconds; a mean of the past, so that nothing shows before it happ
 def chart(results: Mapping[str, SimulationResult], scenario: Scenario) -> str:
     """Draw calls sent, calls answered and circuits not closed, per second, one line per policy.
 
+    With shared circuits also the commands that the store got.
+
     Raises:
         ValueError: there are more than ``MOST`` policies, or none.
     """
     if not 0 < len(results) <= MOST:
         raise ValueError(f"a chart shows from 1 to {MOST} policies, not {len(results)}")
     first = next(iter(results.values()))
-    panels: tuple[tuple[str, Callable[[Slot], float], float, bool], ...] = (
-        ("calls per second sent to the dependency", lambda slot: slot.sent, _busiest(results), True),
-        ("share of the calls that it answered", _answered, 1.0, True),
-        (
-            "share of the circuits that are not closed",
-            lambda slot: slot.not_closed / first.processes,
-            1.0,
-            False,
-        ),
-    )
+    shared = any(result.store is not None for result in results.values())
+    panels = [
+        _Panel("calls per second sent to the dependency", _sent, _busiest(results, _sent)),
+        _Panel("share of the calls that it answered", _answered, 1.0),
+        _Panel("share of the circuits that are not closed", _not_closed(first), 1.0, smooth=False),
+    ]
+    if shared:
+        panels.append(_Panel("share of the circuits that are open", _open(first), 1.0, smooth=False))
+        panels.append(_Panel("commands per second at the store", _commands, _busiest(results, _commands)))
     height = _HEAD + len(panels) * (_HEIGHT + _GAP)
     title = f"{scenario.name}: {first.processes} processes, {len(results)} policies"
     parts = [element("style", _style()), element("rect", class_="paper", width=WIDTH + 12, height=height)]
     parts += _legend(list(results))
-    for index, (name, value, high, smooth) in enumerate(panels):
+    for index, panel in enumerate(panels):
+        high = panel.high
         plot = Plot(scenario.duration, _HEIGHT, high=high)
         inside = [
             _phases(plot, scenario, names=index == 0),
-            element("text", name, class_="name", x=LEFT, y=-6.0),
+            element("text", panel.name, class_="name", x=LEFT, y=-6.0),
         ]
         inside.append(
             plot.levels([0.0, high / 2, high], [_tick(level, high) for level in (0.0, high / 2, high)])
         )
         for number, result in enumerate(results.values()):
-            values = [value(slot) for slot in result.slots]
-            points = _smoothed(values) if smooth else values
+            values = [panel.value(slot) for slot in result.slots]
+            points = _smoothed(values) if panel.smooth else values
             line = [(second + 0.5, point) for second, point in enumerate(points)]
             inside.append(plot.line(line, f"series s{number}"))
         inside.append(plot.time_axis())
@@ -66,21 +69,44 @@ def chart(results: Mapping[str, SimulationResult], scenario: Scenario) -> str:
     )
 
 
+class _Panel(NamedTuple):
+    name: str
+    value: Callable[[Slot], float]
+    high: float
+    smooth: bool = True
+
+
+def _sent(slot: Slot) -> float:
+    return slot.sent
+
+
 def _answered(slot: Slot) -> float:
     return slot.answered / max(1, slot.sent + slot.rejected)
 
 
-def _busiest(results: Mapping[str, SimulationResult]) -> float:
+def _not_closed(result: SimulationResult) -> Callable[[Slot], float]:
+    return lambda slot: slot.not_closed / result.processes
+
+
+def _open(result: SimulationResult) -> Callable[[Slot], float]:
+    return lambda slot: slot.open / result.processes
+
+
+def _commands(slot: Slot) -> float:
+    return slot.commands
+
+
+def _busiest(results: Mapping[str, SimulationResult], value: Callable[[Slot], float]) -> float:
     """Return the top of the scale: round, with room for the names of the phases."""
     most = max(
-        point for result in results.values() for point in _smoothed([slot.sent for slot in result.slots])
+        point for result in results.values() for point in _smoothed([value(slot) for slot in result.slots])
     )
     wanted = max(1.0, 1.2 * most)
     step = 10.0 ** math.floor(math.log10(wanted)) / 2
     return step * math.ceil(wanted / step)
 
 
-def _smoothed(values: list[float] | list[int]) -> list[float]:
+def _smoothed(values: list[float]) -> list[float]:
     ranges = [values[max(0, at - _SMOOTH + 1) : at + 1] for at in range(len(values))]
     return [sum(some) / len(some) for some in ranges]
 

@@ -7,21 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from cqrs.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy, State
+from cqrs.circuit_breaker.gate import Gate
+from cqrs.simulation.agenda import VirtualClock
 from cqrs.simulation.calls import End
 
 _AT_REST = (State.CLOSED, State.DISABLED, State.METRICS_ONLY)
-
-
-class VirtualClock:
-    """Seconds of the scenario; the event loop moves them."""
-
-    __slots__ = ("now",)
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class History:
@@ -31,15 +21,17 @@ class History:
         openings: seconds at which it opened, after failed probes too.
         trips: of those, the ones that ended traffic: from closed or from the ramp.
         closed_at: second at which it last became closed; 0 if it always was, ``None`` while it is not.
+        is_open: whether it rejects all calls.
     """
 
-    __slots__ = ("closed_at", "openings", "ramping", "trips")
+    __slots__ = ("closed_at", "is_open", "openings", "ramping", "trips")
 
     def __init__(self) -> None:
         self.openings: list[float] = []
         self.trips: list[float] = []
         self.closed_at: float | None = 0.0
         self.ramping = False
+        self.is_open = False
 
     def note(self, now: float, state: State, phase: str | None) -> None:
         """Note a state that the circuit has just entered."""
@@ -48,6 +40,7 @@ class History:
             if self.closed_at is not None or self.ramping:
                 self.trips.append(now)
         self.ramping = phase == "ramping"
+        self.is_open = state in (State.OPEN, State.FORCED_OPEN)
         if state not in _AT_REST:
             self.closed_at = None
         elif self.closed_at is None:
@@ -55,18 +48,17 @@ class History:
 
 
 class Process:
-    """A caller with a circuit of its own: the real engine under a virtual clock."""
+    """A caller with a circuit: the real engine under a virtual clock."""
 
-    __slots__ = ("_breaker", "_era", "_gate", "history")
+    __slots__ = ("_gate", "history")
 
-    def __init__(
-        self, name: str, policy: CircuitBreakerPolicy, clock: VirtualClock, random: Callable[[], float]
-    ) -> None:
-        self._breaker = CircuitBreaker(name, policy, clock=clock, random=random)
-        self._gate = self._breaker.gate
-        self._era = self._breaker.era
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
         self.history = History()
-        self.history.note(clock.now, self._breaker.state, None)
+
+    def look(self, now: float) -> None:
+        """Note whether the circuit has changed its state."""
+        raise NotImplementedError
 
     def enter(self) -> Any:
         """Admit a call, or raise ``CircuitOpenError``; ``limit`` of what is returned bounds a probe."""
@@ -83,8 +75,21 @@ class Process:
         else:
             self._gate.fail(token, asyncio.CancelledError())
 
+
+class LocalProcess(Process):
+    """A caller with a circuit of its own."""
+
+    __slots__ = ("_breaker", "_era")
+
+    def __init__(
+        self, name: str, policy: CircuitBreakerPolicy, clock: VirtualClock, random: Callable[[], float]
+    ) -> None:
+        breaker = self._breaker = CircuitBreaker(name, policy, clock=clock, random=random)
+        super().__init__(breaker.gate)
+        self._era = breaker.era
+        self.history.note(clock.now, breaker.state, None)
+
     def look(self, now: float) -> None:
-        """Note whether the circuit has changed its state."""
         breaker = self._breaker
         if breaker.era != self._era:
             self._era = breaker.era
@@ -96,7 +101,9 @@ class Unguarded:
 
     __slots__ = ("history",)
 
+    kind = "lane"
     limit: float | None = None
+    waits = False
 
     def __init__(self) -> None:
         self.history = History()

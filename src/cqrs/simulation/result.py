@@ -13,26 +13,30 @@ class Spread:
 
     Attributes:
         count: processes that it was measured for.
+        first: seconds of the quickest.
         median: seconds; half of them were quicker.
         p99: seconds; 1 % were slower (the slowest, for fewer than 100).
+        last: seconds of the slowest.
     """
 
     count: int
+    first: float
     median: float
     p99: float
+    last: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread | None:
         """Return the spread of some values by nearest rank; ``None`` without any.
 
         >>> Spread.of([4.0, 1.0, 2.0])
-        Spread(count=3, median=2.0, p99=4.0)
+        Spread(count=3, first=1.0, median=2.0, p99=4.0, last=4.0)
         """
         if not values:
             return None
         ordered = sorted(values)
-        at = [ordered[math.ceil(share * len(ordered)) - 1] for share in (0.5, 0.99)]
-        return cls(len(ordered), *at)
+        median, p99 = (ordered[math.ceil(share * len(ordered)) - 1] for share in (0.5, 0.99))
+        return cls(len(ordered), ordered[0], median, p99, ordered[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,9 @@ class Slot:
         failed: calls sent that ended in an error or a timeout.
         cancelled: calls sent whose caller went away.
         not_closed: circuits that were not closed as the second began.
+        open: of those, the ones that were open; the others let probes or a part of the traffic through.
+        degraded: processes that had lost the store as the second began.
+        commands: commands sent to the store.
     """
 
     second: int
@@ -56,6 +63,30 @@ class Slot:
     failed: int
     cancelled: int
     not_closed: int
+    open: int
+    degraded: int
+    commands: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreUse:
+    """What a run asked of the store of shared circuits.
+
+    Attributes:
+        commands: sent by all processes; one exchange of a process is one command.
+        commands_per_second: mean over the scenario.
+        peak: commands in the busiest second.
+        unanswered: commands without an answer in time.
+        published: changes that the store published; with ``push`` each goes to every process.
+        openings: openings of the circuit by the store, for all processes at once.
+    """
+
+    commands: int
+    commands_per_second: float
+    peak: int
+    unanswered: int
+    published: int
+    openings: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +97,7 @@ class SimulationResult:
 
     Attributes:
         scenario: name of the scenario.
-        processes: number of processes, each with a circuit of its own.
+        processes: number of processes.
         seed: seed of the run.
         duration: seconds of all phases.
         guarded: ``False`` for the run without circuit breakers.
@@ -90,6 +121,8 @@ class SimulationResult:
         trips: of those, the ones from closed or from the ramp.
         retrips: of the trips, those after the last unhealthy phase: the dependency was well, but the circuit
             cut traffic off again. Many of them are a loop.
+        probes: calls sent to find out whether the dependency is well again.
+        store: what was asked of the store; ``None``: each process had a circuit of its own.
         slots: the course, second by second.
     """
 
@@ -114,6 +147,8 @@ class SimulationResult:
     openings: int
     trips: int
     retrips: int
+    probes: int
+    store: StoreUse | None
     slots: tuple[Slot, ...]
 
     @property
@@ -125,6 +160,11 @@ class SimulationResult:
     def mean_wait(self) -> float:
         """Seconds that a call took its caller on average, rejections (0 s) included."""
         return self.waited / self.arrivals if self.arrivals else 0.0
+
+    @property
+    def degraded(self) -> int:
+        """Processes without their store in the worst second."""
+        return max(slot.degraded for slot in self.slots)
 
     def availability(self, fallback: float = 0.0) -> float:
         """Return the share of calls with an answer; 1 without any call.

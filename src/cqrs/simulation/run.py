@@ -9,13 +9,20 @@ from cqrs.circuit_breaker.breaker import check_policy
 from cqrs.circuit_breaker.validation import count
 from cqrs.exceptions import ConfigurationTypeError
 from cqrs.simulation.engine import Engine
+from cqrs.simulation.network import VirtualStore
 from cqrs.simulation.process import History
-from cqrs.simulation.result import SimulationResult, Spread
+from cqrs.simulation.result import SimulationResult, Spread, StoreUse
 from cqrs.simulation.scenario import Scenario
+from cqrs.simulation.store import SharedStore
 
 
 def simulate(
-    policy: CircuitBreakerPolicy | None, scenario: Scenario, *, processes: int = 100, seed: int = 1
+    policy: CircuitBreakerPolicy | None,
+    scenario: Scenario,
+    *,
+    processes: int = 100,
+    seed: int = 1,
+    store: SharedStore | None = None,
 ) -> SimulationResult:
     """Return what ``policy`` would have done in ``scenario``.
 
@@ -25,11 +32,12 @@ def simulate(
     Args:
         policy: ``None``: no circuit breakers, for comparison.
         scenario: one of ``SCENARIOS``, or your own.
-        processes: number of callers, each with a circuit of its own; >= 1.
+        processes: number of callers; >= 1.
         seed: any whole number.
+        store: shares one circuit between all processes; ``None``: each has a circuit of its own.
 
     Raises:
-        ConfigurationTypeError: ``policy`` or ``scenario`` is of the wrong kind.
+        ConfigurationTypeError: ``policy``, ``scenario`` or ``store`` is of the wrong kind.
         PolicyError: ``processes`` or ``seed`` is out of range.
     """
     if policy is not None:
@@ -39,7 +47,9 @@ def simulate(
     count("processes", processes)
     if isinstance(seed, bool) or not isinstance(seed, int):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationTypeError(f"seed must be a whole number, got {seed!r}")
-    engine = Engine(policy, scenario, processes, seed)
+    if store is not None and not isinstance(store, SharedStore):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationTypeError(f"store must be a SharedStore, got {store!r}")
+    engine = Engine(policy, scenario, processes, seed, store)
     engine.run()
     return _result(engine, policy, scenario, seed)
 
@@ -50,10 +60,12 @@ def compare(
     *,
     processes: int = 100,
     seed: int = 1,
+    store: SharedStore | None = None,
 ) -> dict[str, SimulationResult]:
     """Return the results of several policies, by the names that you give them; arguments as ``simulate``."""
     return {
-        name: simulate(policy, scenario, processes=processes, seed=seed) for name, policy in policies.items()
+        name: simulate(policy, scenario, processes=processes, seed=seed, store=store)
+        for name, policy in policies.items()
     }
 
 
@@ -61,7 +73,8 @@ def _result(
     engine: Engine, policy: CircuitBreakerPolicy | None, scenario: Scenario, seed: int
 ) -> SimulationResult:
     tally = engine.tally
-    slots = tally.slots()
+    store = engine.store
+    slots = tally.slots(None if store is None else store.commands)
     sums = {
         name: sum(getattr(slot, name) for slot in slots)
         for name in ("answered", "rejected", "failed", "cancelled")
@@ -87,7 +100,21 @@ def _result(
         openings=sum(len(history.openings) for history in histories),
         trips=sum(len(history.trips) for history in histories),
         retrips=sum(second >= recovered for history in histories for second in history.trips),
+        probes=tally.probes,
+        store=None if store is None else _use(store, scenario.duration),
         slots=slots,
+    )
+
+
+def _use(store: VirtualStore, duration: float) -> StoreUse:
+    commands = sum(store.commands)
+    return StoreUse(
+        commands=commands,
+        commands_per_second=commands / duration,
+        peak=max(store.commands),
+        unanswered=store.unanswered,
+        published=store.messages,
+        openings=store.openings,
     )
 
 

@@ -49,6 +49,25 @@ def test_a_file_that_cannot_be_written_is_status_1(
     assert "where.csv" in capsys.readouterr().err
 
 
+def test_shared_circuits_are_run_beside_those_of_each_process_for_every_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    csv, svg = tmp_path / "shared.csv", tmp_path / "shared.svg"
+    store = ["--sync-interval", "0.5", "--quorum", "0.3", "--store-latency", "0.01", "--store-jitter", "0"]
+    faults = ["--store-outage", "40:50", "--store-outage", "60:70.5", "--store-forgets", "--no-push"]
+    arguments = ["simulate", "--shared", *store, *faults, "--policy", "none", "--policy", "default"]
+    assert main([*arguments, "--processes", "2,3", "--csv", str(csv)]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[0] for line in out.splitlines() if "processes, 140 s" in line] == ["outage:"] * 2
+    assert out.count("default + store ") == 2
+    assert "store/s     commands" in out
+    rows = [line.split(",")[:4] for line in csv.read_text(encoding="utf-8").splitlines()[1:]]
+    shown = [("none", "none"), ("default", "own"), ("default", "shared")]
+    assert rows == [["outage", policy, own, size] for size in "23" for policy, own in shown]
+    assert main([*arguments, "--processes", "2", "--svg", str(svg)]) == 0
+    assert "default + store" in svg.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -56,7 +75,19 @@ def test_a_file_that_cannot_be_written_is_status_1(
         (["--policy", "classical"], "is no policy"),
         (["--policy", "default,failure_rate_threshold=2"], "failure_rate_threshold=2"),
         (["--processes", "0"], "processes=0"),
+        (["--processes", "10,x"], "10,x"),
         (["--scenario", "all", "--svg", "x.svg"], "--svg draws one scenario"),
+        (["--processes", "1,2", "--svg", "x.svg"], "--svg draws one scenario"),
+        (["--sync-interval", "2"], "need --shared"),
+        (["--store-outage", "3:4"], "need --shared"),
+        (["--shared", "--sync-interval", "100"], "sync_interval=100"),
+        (["--shared", "--quorum", "2"], "quorum=2"),
+        (["--shared", "--store-outage", "30"], "invalid _span value: '30'"),
+        (["--shared", "--store-outage", "9:3"], "the end of an outage=3"),
+        (
+            ["--shared", "--svg", "x.svg", *(f"--policy=consecutive:{n}" for n in range(1, 5))],
+            "at most 6 policies, shared ones included",
+        ),
         (["--svg", "x.svg", *(f"--policy=consecutive:{n}" for n in range(1, 8))], "at most 6 policies"),
     ],
 )

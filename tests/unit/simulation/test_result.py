@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 import pytest
 
 from cqrs.circuit_breaker import CircuitBreakerPolicy, State
-from cqrs.simulation import NodeFault, SimulationResult, Spread, compare, simulate
+from cqrs.simulation import NodeFault, SharedStore, SimulationResult, Spread, compare, simulate
 from cqrs.simulation.charts import MOST, chart
 from cqrs.simulation.process import History
-from cqrs.simulation.report import LEGEND, as_csv, table
+from cqrs.simulation.report import LEGEND, STORE_LEGEND, as_csv, table
 from tests.unit.simulation.support import down, scenario, up
 
 OUTAGE = scenario(up(), down(), up(40.0), name="<outage>")
@@ -24,8 +24,8 @@ def results() -> dict[str, SimulationResult]:
 
 
 def test_p99_of_a_hundred_values_is_the_last_but_one() -> None:
-    assert Spread.of([float(value) for value in range(100)]) == Spread(100, 49.0, 98.0)
-    assert Spread.of([7.0]) == Spread(1, 7.0, 7.0)
+    assert Spread.of([float(value) for value in range(100)]) == Spread(100, 0.0, 49.0, 98.0, 99.0)
+    assert Spread.of([7.0]) == Spread(1, 7.0, 7.0, 7.0, 7.0)
     assert Spread.of([]) is None
 
 
@@ -69,11 +69,12 @@ def test_the_table_has_a_row_for_each_policy_and_explains_its_columns(
 
 
 def test_csv_gives_the_figures_back(results: dict[str, SimulationResult]) -> None:
-    without, guarded = csv.DictReader(io.StringIO(as_csv({"outage": results})))
+    without, guarded = csv.DictReader(io.StringIO(as_csv(results.items())))
     assert (without["scenario"], without["policy"], guarded["policy"]) == ("<outage>", "none", "<three>")
     assert int(guarded["leaked"]) == results["<three>"].leaked
     assert without["time_to_open_median"] == ""
-    assert float(guarded["time_to_open_p99"]) > 0
+    assert 0 < float(guarded["time_to_open_first"]) <= float(guarded["time_to_open_last"])
+    assert (without["circuits"], guarded["circuits"], guarded["store_peak"]) == ("none", "own", "")
 
 
 def test_the_chart_is_xml_with_a_line_per_policy_in_each_panel(results: dict[str, SimulationResult]) -> None:
@@ -85,6 +86,25 @@ def test_the_chart_is_xml_with_a_line_per_policy_in_each_panel(results: dict[str
         assert [path.get("class") for path in panel.findall(f"{svg}path")] == ["series s0", "series s1"]
         assert len(panel.findall(f"{svg}rect[@class='fault']")) == 1
     assert "<three>" in [text.text for text in root.iter(f"{svg}text")]
+
+
+def test_with_a_store_table_csv_and_chart_say_what_was_asked_of_it() -> None:
+    store = SharedStore(outages=[(30.0, 60.0)])
+    shared = compare(POLICIES, OUTAGE, processes=5, store=store)
+    head, without, guarded = table(shared).splitlines()
+    use = shared["<three>"].store
+    assert use is not None
+    assert head.endswith("store/s mean/peak  lost it")
+    assert without.endswith("-        -")
+    assert guarded.endswith(f"{use.commands_per_second:.0f} / {use.peak}        5")
+    for word in ("store/s", "lost it"):
+        assert word in STORE_LEGEND
+    row = list(csv.DictReader(io.StringIO(as_csv(shared.items()))))[1]
+    assert (row["circuits"], row["degraded"]) == ("shared", "5")
+    assert int(row["store_peak"]) == use.peak
+    names = [text.text for text in ElementTree.fromstring(chart(shared, OUTAGE)).iter()]
+    assert "commands per second at the store" in names
+    assert "share of the circuits that are open" in names
 
 
 def test_a_poisoned_process_is_shown_as_a_fault() -> None:
