@@ -35,6 +35,7 @@ usage: python3 dev.py COMMAND [ARGUMENTS]
   docs [...]       run every Python snippet of README.md and docs/, check links and the field tables
   api              rewrite the snapshot of the public API (tests/repository/api_snapshot.txt)
   bench [...]      run the benchmarks
+  mutate [...]     change single decisions of the code, and list the changes that no test notices
   shell            Python prompt with top-level await, the project installed
   run CMD [...]    run any command in the environment, e.g. `run python examples/request_fallback.py`
   install          only make or refresh the environment
@@ -291,6 +292,7 @@ COMMANDS = {
     "docs": lambda arguments: current().run(["python", "-m", "pytest", *DOCS_TESTS, *arguments]),
     "api": lambda arguments: current().run(["python", "tests/repository/api_snapshot.py", *arguments]),
     "bench": lambda arguments: current().run(["python", "-m", "benchmarks", *arguments]),
+    "mutate": lambda arguments: current().run(["python", "-m", "tools.mutation", *arguments]),
     "shell": lambda arguments: current().run(["python", "-m", "asyncio", *arguments]),
     "run": run,
     "install": install,

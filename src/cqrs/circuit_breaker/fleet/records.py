@@ -19,6 +19,8 @@ HOUR = 3600 * SECOND
 
 
 class Rules(TypedDict):
+    """What a node decides by, as ``wire.rules_of`` says it; times in microseconds, -1 for none."""
+
     cfg: str
     min: int
     fr: float

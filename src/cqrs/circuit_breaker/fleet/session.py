@@ -376,22 +376,6 @@ class Session:
 
     # ------------------------------------------------------------------ leaving
 
-    def farewells(self) -> list[tuple[int, Message]]:
-        """Return what to tell each shard before going: permits given back, figures withdrawn."""
-        goodbyes: list[tuple[int, Message]] = []
-        for shard in self.shards:
-            request = self.request(shard)
-            request["bye"] = 1
-            self.probes.give_back(shard, request)
-            for identity in {*shard.dirty, *shard.watched}:
-                gate = self.gates.get(identity)
-                fields = None if gate is None else gate.report()
-                if gate is not None and fields is not None:
-                    nothing = {**fields, "t": 0, "f": 0, "s": 0, "d": 0, "o": 0, "trip": 0}
-                    wire.add(request, self.operation("report", gate, **nothing), self.rules_of(gate))
-            goodbyes.append((shard.number, request))
-        return goodbyes
-
     def left(self) -> None:
         """Go on alone: the process has said goodbye."""
         self.degraded = True

@@ -18,6 +18,7 @@ from typing import Self
 
 from cqrs.circuit_breaker import validation
 from cqrs.circuit_breaker.errors import StoreError, StoreUnavailableError
+from cqrs.circuit_breaker.fleet.farewell import farewells
 from cqrs.circuit_breaker.fleet.gate import FleetGate
 from cqrs.circuit_breaker.fleet.orders import Orders, into
 from cqrs.circuit_breaker.fleet.session import Session
@@ -144,7 +145,7 @@ class Store(Orders):
             return
         deadline = time.monotonic() + timeout
         waiting: list[Future[Message]] = []
-        for shard, request in self.session.farewells():
+        for shard, request in farewells(self.session):
             answer: Future[Message] = Future()
             transport.submit(shard, request, self.settings.sync_timeout, into(answer))
             waiting.append(answer)
