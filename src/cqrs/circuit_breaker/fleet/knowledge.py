@@ -37,6 +37,7 @@ class Knowledge:
     def take(self, shard: Shard, said: Message, now: float) -> None:
         """Take a view of a circuit, if it is not older than what is known."""
         view = FleetView.of(said, shard.incarnation, now)
+        shard.heard = max(shard.heard, view.sequence)
         identity = said["id"]
         if identity == wire.EVERYWHERE:
             if shard.number == 0 and not view.older_than(self._everywhere):
@@ -64,13 +65,19 @@ class Knowledge:
         else:
             shard.watched.discard(identity)
 
-    def forget_all_but(self, shard: Shard, known: set[str]) -> None:
-        """Note that a shard keeps nothing but what it has just listed."""
+    def forget_all_but(self, shard: Shard, known: set[str], sequence: int) -> None:
+        """Note that a shard kept nothing but what it has just listed, as of ``sequence``."""
+
+        def lost(view: FleetView) -> bool:  # not what was heard of after the list was made
+            return view.shard != shard.incarnation or view.sequence <= sequence
+
         if wire.EVERYWHERE not in known and shard.number == 0 and self._order is not None:
-            self._take_everywhere(NOTHING_KNOWN, self._session.clock())
+            if lost(self._everywhere):
+                self._take_everywhere(NOTHING_KNOWN, self._session.clock())
         for gate in self._session.members():
             if gate.identity not in known and self._session.shard_of(gate) is shard:
-                gate.lose()
+                if lost(gate.shared.view):
+                    gate.lose()
 
     def _take_everywhere(self, view: FleetView, now: float) -> None:
         known, self._everywhere = self._everywhere, view

@@ -207,7 +207,7 @@ class Session:
         if permit is None or transport is None:
             answer(None, ConnectionError("the store is known to be away"))
             return
-        sent = self.clock()
+        sent, heard = self.clock(), (shard.incarnation, shard.heard)
 
         def done(reply: Message | None, error: Exception | None) -> None:
             if self.transport is not transport:  # this is a forked child, or the store was closed
@@ -218,6 +218,8 @@ class Session:
             if reply is not None:
                 self._meet(shard, reply, request)
             answer(reply, error)
+            if reply is not None:
+                self._look_back(shard, reply, heard)
 
         transport.submit(shard.number, request, timeout, done)
 
@@ -315,8 +317,19 @@ class Session:
                 self.wake()
                 return
             shard.incarnation = reply["inc"]
-            shard.sequence = 0
+            shard.sequence = shard.heard = 0
             shard.views.clear()
+
+    def _look_back(self, shard: Shard, reply: Message, heard: tuple[str, int]) -> None:
+        """Notice a store that has gone back behind what was heard of when it was asked (F10).
+
+        Said as what we have seen, it makes the store begin anew for everybody.
+        """
+        incarnation, sequence = heard
+        if reply["inc"] == incarnation == shard.incarnation and not reply.get("more"):
+            if reply["seq"] < sequence:
+                shard.sequence, shard.hungry = sequence, True
+                self.wake()
 
     def _absorb(self, shard: Shard, reply: Message, reported: list[FleetGate], renewed: list[Any]) -> None:
         now = self.clock()
@@ -339,7 +352,7 @@ class Session:
                 shard.urgent = True
             else:
                 shard.full_since = None
-                self.knowledge.forget_all_but(shard, before)
+                self.knowledge.forget_all_but(shard, before, reply["seq"])
                 self.heard.set()
         elif reply.get("more"):
             shard.urgent = True

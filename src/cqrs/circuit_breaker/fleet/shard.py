@@ -12,6 +12,7 @@ class Shard:
 
     Attributes:
         incarnation, sequence: of the store's state, as far as we have read its changes.
+        heard: the highest sequence heard of in any way; changes in between may still be unknown.
         views: what is known of circuits with anything to know, also of those that this process has not made.
         watched: circuits of which some process reports trouble: all with traffic report (detection by all).
         dirty: circuits to report with the next exchange.
@@ -25,6 +26,7 @@ class Shard:
     __slots__ = (
         "dirty",
         "full_since",
+        "heard",
         "hungry",
         "incarnation",
         "living",
@@ -40,6 +42,7 @@ class Shard:
         self.number = number
         self.incarnation = ""
         self.sequence = 0
+        self.heard = 0
         self.views: dict[str, FleetView] = {}
         self.watched: set[str] = set()
         self.dirty: dict[str, FleetGate] = {}
@@ -57,5 +60,6 @@ class Shard:
         """Return it as a forked child begins: with what is known, without what is under way."""
         shard = Shard(self.number)
         shard.incarnation, shard.sequence = self.incarnation, self.sequence
+        shard.heard = self.heard
         shard.views, shard.watched = dict(self.views), set(self.watched)
         return shard
