@@ -1,4 +1,4 @@
-"""F9: what a process makes of the store's view when it hears of it: late, twice, in any order, after an outage."""
+"""F9: what a process makes of a view of the store that comes late, twice, out of order, after an outage."""
 
 from __future__ import annotations
 

@@ -75,23 +75,23 @@ class FleetGate(Gate):
 
     def enter_locked(self) -> Grant:
         machine = self.shared
-        barrier = machine.barrier
-        if barrier is None:
+        barrier, ends = machine.barrier, machine.mode_until
+        over = ends is not None and self.clock() >= ends  # what it kept down may stand up again: ask() looks
+        if barrier is None and not over:
             try:
                 return super().enter_locked()
             finally:
                 if machine.dirty:
                     self.touch()
         now = self.clock()
-        ends = machine.mode_until
-        if now < barrier.until and (ends is None or now < ends):
+        if barrier is not None and now < barrier.until and not over:
             machine.totals.rejected += 1
             error = barrier.rejection(now)
             if self.listened():
                 self._report_rejection(error, now)
             raise error
         answer: Ask | Grant | CircuitOpenError | None
-        if barrier.kind is RAMPING:
+        if barrier is not None and barrier.kind is RAMPING:
             answer = self._change(machine.admit_ramping)
         else:
             fleet = self.fleet

@@ -71,13 +71,14 @@ class Knowledge:
         def lost(view: FleetView) -> bool:  # not what was heard of after the list was made
             return view.shard != shard.incarnation or view.sequence <= sequence
 
-        if wire.EVERYWHERE not in known and shard.number == 0 and self._order is not None:
-            if lost(self._everywhere):
-                self._take_everywhere(NOTHING_KNOWN, self._session.clock())
-        for gate in self._session.members():
-            if gate.identity not in known and self._session.shard_of(gate) is shard:
-                if lost(gate.shared.view):
-                    gate.lose()
+        session = self._session
+        listed = wire.EVERYWHERE in known or shard.number != 0
+        if not listed and self._order is not None and lost(self._everywhere):
+            self._take_everywhere(NOTHING_KNOWN, session.clock())
+        for gate in session.members():
+            listed = gate.identity in known or session.shard_of(gate) is not shard
+            if not listed and lost(gate.shared.view):
+                gate.lose()
 
     def _take_everywhere(self, view: FleetView, now: float) -> None:
         known, self._everywhere = self._everywhere, view

@@ -74,12 +74,10 @@ class SharedMachine(ReportingMachine):
         self, now: float, degraded: bool, draw: Callable[[], float], patience: float
     ) -> Ask | Grant | CircuitOpenError:
         """Let one call ask the fleet for a probe, if it is time to (F1)."""
+        self._expire_override(now)
         barrier = self.barrier
         if barrier is None or barrier.kind is RAMPING:
             return self.admit_ramping(now)
-        self._expire_override(now)
-        if self.barrier is None:
-            return self.admit_or_reject(now)
         if now >= barrier.opens and degraded:
             self.fall_back(now, draw())  # F7
             return self.admit_or_reject(now)
@@ -280,8 +278,14 @@ class SharedMachine(ReportingMachine):
     # ------------------------------------------------------------------ reading
 
     def effective(self, now: float) -> tuple[State, str | None]:
-        own = super().effective(now)
         barrier = self.barrier
+        if self.mode_until is not None and now >= self.mode_until:
+            mode, _ = self.modes.in_force(now)
+            if mode is not Mode.ENABLED:
+                return State(mode.value), None
+            barrier = None if self.detached else self._barrier_of(self.view, now, 0.0)
+            return (State.CLOSED, None) if barrier is None else barrier.effective(now)
+        own = super().effective(now)
         if barrier is None or own[0] in (State.OPEN, State.FORCED_OPEN):
             return own
         fleet = barrier.effective(now)

@@ -31,15 +31,15 @@ class Modes:
     def in_force(self, now: float) -> tuple[Mode, float | None]:
         """Return the mode, and the moment at which that has to be asked again.
 
-        Expired orders are dropped. An order of the fleet for this circuit goes before one for all circuits;
-        the process's own wins if it insists, or if it is the stricter one.
+        An order of the fleet for this circuit goes before one for all circuits; the process's own wins if it
+        insists, or if it is the stricter one.
         """
-        self.own, self.fleet, self.everywhere = (
-            None if order is not None and order.until is not None and now >= order.until else order
+        own, fleet, everywhere = (
+            None if order is None or (order.until is not None and now >= order.until) else order
             for order in (self.own, self.fleet, self.everywhere)
         )
-        theirs = self.fleet or self.everywhere
-        chosen = self.own or theirs
-        if self.own is not None and theirs is not None and not self.own.insists:
-            chosen = max(self.own, theirs, key=lambda order: _STRICTNESS[order.mode])
+        theirs = fleet or everywhere
+        chosen = own or theirs
+        if own is not None and theirs is not None and not own.insists:
+            chosen = max(own, theirs, key=lambda order: _STRICTNESS[order.mode])
         return (self.initial, None) if chosen is None else (chosen.mode, chosen.until)

@@ -326,10 +326,10 @@ class Session:
         Said as what we have seen, it makes the store begin anew for everybody.
         """
         incarnation, sequence = heard
-        if reply["inc"] == incarnation == shard.incarnation and not reply.get("more"):
-            if reply["seq"] < sequence:
-                shard.sequence, shard.hungry = sequence, True
-                self.wake()
+        same = reply["inc"] == incarnation == shard.incarnation
+        if same and reply["seq"] < sequence and not reply.get("more"):
+            shard.sequence, shard.hungry = sequence, True
+            self.wake()
 
     def _absorb(self, shard: Shard, reply: Message, reported: list[FleetGate], renewed: list[Any]) -> None:
         now = self.clock()
