@@ -131,21 +131,73 @@ async def acquire_async(bench: Bench) -> Any:
 
 
 async def test_f4_a_candidate_waits_no_longer_than_the_command_timeout() -> None:
-    fleet, bench = bench_on_half_open(rate_policy(), command_timeout=0.01)
+    _, bench = bench_on_half_open(rate_policy(), command_timeout=0.01)
     with pytest.raises(CircuitOpenError):
         await acquire_async(bench)
     assert bench.breakers["payments"].snapshot().in_flight == 0
-    bench.transport.only("acquire").answer()  # granted, to nobody
-    assert live_permits(fleet) == 1
-    bench.transport.only("settle").answer()
-    assert live_permits(fleet) == 0
 
 
 def test_f4_a_blocking_candidate_waits_no_longer_either() -> None:
-    fleet, bench = bench_on_half_open(rate_policy(), command_timeout=0.01)
+    _, bench = bench_on_half_open(rate_policy(), command_timeout=0.01)
     with pytest.raises(CircuitOpenError):
         bench.breakers["payments"].acquire()
+    assert bench.breakers["payments"].snapshot().in_flight == 0
+
+
+def granted_too_late(lease: float = 10.0) -> tuple[Fleet, Bench]:
+    """A process whose store is a bit slow: the permit came when the call had stopped waiting for it."""
+    fleet, bench = bench_on_half_open(rate_policy(permit_lease=lease), command_timeout=0.01)
+    with pytest.raises(CircuitOpenError):
+        bench.breakers["payments"].acquire()
+    bench.transport.only("acquire").answer()
+    assert live_permits(fleet) == 1
+    return fleet, bench
+
+
+def test_f4_a_permit_that_came_too_late_serves_the_next_call() -> None:
+    fleet, bench = granted_too_late()
+    probe = bench.breakers["payments"].acquire()  # at once, and without asking
+    assert bench.transport.requests == []
+    assert bench.breakers["payments"].try_acquire() is None
+    assert probe.success()
     settle_all(bench)
+    assert live_permits(fleet) == 0
+
+
+async def test_f4_a_permit_that_came_too_late_serves_a_task_as_well() -> None:
+    _, bench = granted_too_late()
+    async with bench.breakers["payments"].permit() as probe:
+        assert probe.kind == "probe"
+    assert "settle" in bench.transport.only().kinds
+
+
+def test_f4_a_permit_that_came_too_late_goes_back_when_no_call_comes() -> None:
+    fleet, bench = granted_too_late()
+    fleet.clock.advance(1.5)
+    bench.store.tick()
+    settle_all(bench)
+    assert live_permits(fleet) == 0
+
+
+def test_f4_a_permit_that_came_too_late_is_of_no_use_when_its_lease_is_old() -> None:
+    fleet, bench = granted_too_late(lease=1.0)
+    fleet.clock.advance(0.6)
+    assert bench.breakers["payments"].try_acquire() is None  # it has to ask anew
+    assert "acquire" in bench.transport.requests[-1].kinds
+
+
+def test_f4_a_permit_that_came_too_late_is_of_no_use_in_another_epoch() -> None:
+    fleet, bench = granted_too_late()
+    fleet.nodes[0].breakers.reset("payments")
+    bench.store.sync()
+    assert bench.breakers["payments"].state == "closed"
+    assert bench.breakers["payments"].call(int) == 0
+
+
+def test_f4_a_permit_that_came_too_late_is_given_back_by_who_leaves() -> None:
+    fleet, bench = granted_too_late()
+    bench.transport.on_submit = lambda submission: submission.answer()
+    bench.store.close()
     assert live_permits(fleet) == 0
 
 

@@ -262,6 +262,11 @@ class FleetGate(Gate):
         machine = self.shared
         self.order(lambda now: machine.lose(now, draw))
 
+    def next_may_ask(self, candidate: Candidate) -> None:
+        """Let the next call ask at once: the permit of ``candidate``, who did not wait for it, is there."""
+        machine = self.shared
+        self.order(lambda now: machine.answer(now, candidate.barrier, candidate.seen, now))
+
     def answer(self, candidate: Candidate, verdict: str, wait: float) -> bool:
         """Take the store's answer to a candidate; ``False`` when nobody waits for it any more.
 

@@ -40,6 +40,14 @@ class Running(NamedTuple):
     candidate: Candidate
 
 
+class Spare(NamedTuple):
+    """A permit that came too late for the call that asked; the next call of this process may have it."""
+
+    gate: FleetGate
+    candidate: Candidate
+    since: float
+
+
 class Probes:
     """What one process has asked of its store for half-open circuits."""
 
@@ -47,11 +55,18 @@ class Probes:
         self._session = session
         self._running: dict[str, Running] = {}
         self._ended: deque[Ended] = deque()
+        self._spare: dict[str, Spare] = {}
 
     # ------------------------------------------------------------------ asked for by gates
 
     def acquire(self, gate: FleetGate, candidate: Candidate) -> None:
-        """Ask for a permit; the answer goes to the candidate."""
+        """Ask for a permit; the answer goes to the candidate.
+
+        The candidate waits ``command_timeout``, the request may take longer: a store that is a bit slow would
+        otherwise grant every permit in vain, and the fleet could never recover.
+        """
+        if self._take_spare(gate, candidate):
+            return
         session = self._session
         shard = session.shard_of(gate)
         request = session.request(shard)
@@ -66,14 +81,48 @@ class Probes:
                 self._running[candidate.permit] = Running(gate, candidate)
             waited_for = self._answer(gate, candidate, result)
             if granted and not waited_for:
-                self.settle(gate, candidate, CANCELLED, False)
+                if candidate.verdict is REFUSED:
+                    self._keep_spare(gate, candidate)
+                else:
+                    self.settle(gate, candidate, CANCELLED, False)
             elif granted:
                 session.wake()  # the next renewal may be due before the next exchange
             elif result is None:
                 # It may have been granted, and only the answer was lost: give it back, as well as one can.
                 self._remember(gate, candidate, _fields(CANCELLED, False), unsure=True)
 
-        session.exchange(shard, request, session.patience, answer)
+        session.exchange(shard, request, max(session.patience, session.settings.sync_timeout), answer)
+
+    def _keep_spare(self, gate: FleetGate, candidate: Candidate) -> None:
+        self._running.pop(candidate.permit, None)
+        self._spare[gate.identity] = Spare(gate, candidate, self._session.clock())
+        gate.next_may_ask(candidate)
+
+    def _take_spare(self, gate: FleetGate, candidate: Candidate) -> bool:
+        """Let a candidate have the permit that the one before it did not wait for, if its lease is young."""
+        spare = self._spare.pop(gate.identity, None)
+        if spare is None:
+            return False
+        fresh = self._session.clock() - spare.since < gate.machine.policy.permit_lease / 2
+        if not fresh or spare.candidate.seen != gate.shared.view.seen:
+            self._give_back_spare(spare)
+            return False
+        candidate.permit, candidate.seen = spare.candidate.permit, spare.candidate.seen
+        candidate.renewed = spare.candidate.renewed
+        self._running[candidate.permit] = Running(gate, candidate)
+        if self._granted(gate, candidate):
+            self._session.wake()  # its renewal may be due
+        else:
+            self.settle(gate, candidate, CANCELLED, False)
+        return True
+
+    def _give_back_spare(self, spare: Spare) -> None:
+        self._remember(spare.gate, spare.candidate, _fields(CANCELLED, False))
+
+    def _granted(self, gate: FleetGate, candidate: Candidate) -> bool:
+        policy = gate.machine.policy
+        alone = policy.max_concurrent_probes == 1
+        return gate.answer(candidate, GRANTED, policy.permit_lease if alone else SPREAD)
 
     def _answer(self, gate: FleetGate, candidate: Candidate, result: Message | None) -> bool:
         """Bring the store's answer to a candidate; ``False`` when a granted permit must be given back."""
@@ -88,9 +137,7 @@ class Probes:
         session.take_result(gate, result)
         granted = result["granted"]
         if granted == 1:
-            policy = gate.machine.policy
-            alone = policy.max_concurrent_probes == 1
-            return gate.answer(candidate, GRANTED, policy.permit_lease if alone else SPREAD)
+            return self._granted(gate, candidate)
         wait = max(SPREAD, result["retry_us"] / 1e6) + SPREAD * session.random()
         return gate.answer(candidate, GONE if granted == 2 else REFUSED, wait)
 
@@ -140,6 +187,11 @@ class Probes:
         """Add renewals and late settlements to a request; return whose results will come, in order."""
         session = self._session
         added: list[Running | Ended] = []
+        for identity, spare in list(self._spare.items()):
+            if now - spare.since >= session.settings.sync_interval:
+                unused = self._spare.pop(identity, None)
+                if unused is not None:
+                    self._give_back_spare(unused)  # no call came for it
         for running in list(self._running.values()):
             gate, candidate = running
             if session.shard_of(gate) is not shard:
@@ -190,7 +242,8 @@ class Probes:
 
     def give_back(self, shard: Shard, request: Message) -> None:
         """Add the return of all permits to a request, when the process leaves."""
-        for gate, candidate in list(self._running.values()):
+        spare = [Running(each.gate, each.candidate) for each in list(self._spare.values())]
+        for gate, candidate in [*list(self._running.values()), *spare]:
             if self._session.shard_of(gate) is shard:
                 settlement = self._settlement(gate, candidate, _fields(CANCELLED, False), candidate.seen)
                 wire.add(request, settlement, self._session.rules_of(gate))
