@@ -17,6 +17,8 @@ RULES: Message = {
     "fr": 0.5,
     "sr": -1,
     "row": -1,
+    "crowd": 50,
+    "confirm_us": S // 10,
     "quorum": 0.5,
     "grace_us": 2 * S,
     "report_us": 30 * S,

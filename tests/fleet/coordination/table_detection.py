@@ -320,6 +320,12 @@ row(
     at(30.000001, "a", BAD, st="open", why="4 of 4 calls of the fleet failed"),
 )
 row(
+    "a report sweeps a hundred at most, so that none takes long",
+    *[at(0, f"n{number:03}", GOOD) for number in range(105)],
+    at(31, "a", BAD, st="closed", watched=1, pool=[24, 4, 0, 0, 6, 1]),
+    at(31, "a", BAD, st="open", why="4 of 4 calls of the fleet failed"),
+)
+row(
     "reporters of the future are swept (the clock was set back)",
     at(100, "b", report(1000), st="closed"),
     at(99, "a", BAD, st="closed"),

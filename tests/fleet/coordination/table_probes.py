@@ -82,6 +82,15 @@ row(
     at(11, "a", settle("p", "failure", trip=1), seen=("i1", 2), applied=0, st="closed"),
 )
 row(
+    "permits end with their epoch",
+    *half_open(by=PAIR),
+    at(10, "b", acquire("q"), rules=PAIR, granted=1, lives=2),
+    at(11, "a", settle("p", "failure", trip=1), rules=PAIR, st="open", lives=0),
+    at(31, "a", acquire("r"), rules=PAIR, granted=1, lives=1),
+    at(31, "b", settle("q", "success"), rules=PAIR, applied=0, ok=0, lives=1),
+    at(31, "b", renew("q"), live=0),
+)
+row(
     "a settle that names another epoch or incarnation is late",
     *half_open(),
     at(11, "a", settle("p", "success"), seen=("i1", 1), applied=0, lives=1),

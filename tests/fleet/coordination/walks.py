@@ -23,6 +23,8 @@ def draw_rules(chance: random.Random, number: int) -> Message:
         "fr": chance.choice([0.1, 0.3, 1 / 3, 0.5, 0.7, 1.0]),
         "sr": chance.choice([-1, -1, 0.3, 0.8, 1.0]),
         "row": chance.choice([-1, -1, 1, 2, 5]),
+        "crowd": chance.choice([0, 1, 2, 50]),
+        "confirm_us": chance.choice([0, S // 10, 2 * S]),
         "quorum": chance.choice([0.0, 0.3, 0.5, 0.5, 0.7, 1.0]),
         "grace_us": chance.choice([0, 2 * S]),
         "report_us": chance.choice([10 * S, 30 * S]),
