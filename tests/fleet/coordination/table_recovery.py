@@ -149,12 +149,6 @@ row(
     ),
 )
 row(
-    "the audit knows the name, also when an operation does not say it",
-    at(0, "o", override("forced_open", 60)),
-    at(60, "a", {**VIEW, "name": ""}, ov="", audit=[{"name": "the c", "why": "override expired"}]),
-    at(61, "a", {**reset(), "name": "renamed"}, audit=[{"name": "renamed"}]),
-)
-row(
     "a sticky override stays",
     at(0, "o", override("forced_open"), ov_left_us=-1, why="override: forced_open", ov_why="", ov_by=""),
     at(999_999, "a", acquire("p"), granted=0, retry_us=60 * S, ov="forced_open"),

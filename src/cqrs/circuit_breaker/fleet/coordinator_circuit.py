@@ -135,7 +135,7 @@ class Circuit:
             self.now,
             {
                 "id": self.id,
-                "name": record.name,
+                "name": self.op.get("name", ""),
                 "from": before,
                 "to": record.st,
                 "ep": record.ep,
