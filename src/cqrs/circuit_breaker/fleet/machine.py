@@ -16,7 +16,7 @@ from cqrs.circuit_breaker.events import StateChanged
 from cqrs.circuit_breaker.fleet.modes import Modes, Order
 from cqrs.circuit_breaker.fleet.reporting import ReportingMachine
 from cqrs.circuit_breaker.fleet.view import NOTHING_KNOWN, OPEN, PROBING, RAMPING, Barrier, FleetView
-from cqrs.circuit_breaker.phases import Grant, Lane, Phase, Shut
+from cqrs.circuit_breaker.phases import Grant, HalfOpen, Lane, Phase, Shut
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
 from cqrs.circuit_breaker.states import Mode, State
 
@@ -82,7 +82,9 @@ class SharedMachine(ReportingMachine):
             self.fall_back(now, draw())  # F7
             return self.admit_or_reject(now)
         if barrier.kind is OPEN and now >= barrier.until:
+            before = self._shown()
             barrier.probe_from(barrier.until + SPREAD * draw())
+            self._tell_shift(before, now, "wait in open is over")
         if now < barrier.until:
             self.own_totals().rejected += 1
             return barrier.rejection(now)
@@ -158,7 +160,7 @@ class SharedMachine(ReportingMachine):
 
     def _shift(self, view: FleetView, now: float, random: float) -> None:
         """Put the barrier of ``view`` up, and begin an era: what was counted before belongs to the past."""
-        before = self.effective(now)
+        before = self._shown()
         phase, was_detached = self.phase, self.detached
         self.lane = None
         if isinstance(phase, Lane):
@@ -201,7 +203,7 @@ class SharedMachine(ReportingMachine):
         barrier = self.barrier
         if barrier is None or barrier.kind is RAMPING:
             return
-        before = self.effective(now)
+        before = self._shown()
         phase = self.phase
         self.lane = None
         self.barrier = None
@@ -296,8 +298,19 @@ class SharedMachine(ReportingMachine):
         if self.barrier is not None:
             self.lane = None
 
+    def _shown(self) -> tuple[State, str | None]:
+        """Return the state that listeners know of: what time alone has changed is told when a call finds it."""
+        phase, barrier = self.phase, self.barrier
+        if isinstance(phase, HalfOpen):
+            own: tuple[State, str | None] = State.HALF_OPEN, "probing"
+        else:
+            own = phase.state, "ramping" if isinstance(phase, Lane) and phase.ramping else None
+        if barrier is None or own[0] in (State.OPEN, State.FORCED_OPEN):
+            return own
+        return barrier.state, None if barrier.kind is OPEN else barrier.kind
+
     def _tell_shift(self, before: tuple[State, str | None], now: float, why: str) -> None:
-        after = self.effective(now)
+        after = self._shown()
         if after == before:
             return
         view = self.view
