@@ -31,8 +31,8 @@ def pair(server: RedisServer, workers: Callable[..., Workers]) -> Workers:
 def test_a_cancelled_probe_gives_its_permit_back_at_once_and_changes_nothing(pair: Workers, way: str) -> None:
     epoch = until(lambda: _cancelled(pair, way), "the probe is admitted")
     assert until(lambda: pair[1].call("pay") == ["ok"], "the next call of another process probes", SOON)
-    assert pair[1].view("pay")["epoch"] == epoch + 1, "closed by that probe; nothing happened before"
     pair.until_state("pay", "closed")
+    assert pair[1].view("pay")["epoch"] == epoch + 1, "closed by that probe; nothing happened before"
 
 
 def _cancelled(pair: Workers, way: str) -> int:
