@@ -56,9 +56,17 @@ def arrivals(scenario: Scenario, processes: int, seed: int) -> Iterator[Call]:
     uniform, normal = source.random, source.gauss
     for start, phase in zip(scenario.starts, scenario.phases, strict=True):
         now, end = start, start + phase.duration
-        rate = scenario.calls_per_second * phase.load * processes
+        fault = phase.node_fault
+        faulty = 0 if fault is None else fault.count(processes)
+        load = 1.0 if fault is None else fault.load
+        weight = processes if load == 1.0 else processes - faulty + faulty * load
+        rate = scenario.calls_per_second * phase.load * weight
         while True:
             now -= math.log(1.0 - uniform()) / rate
             if now >= end:  # the process has no memory: the next phase begins to wait afresh
                 break
-            yield Call(now, int(uniform() * processes), uniform(), normal(0.0, 1.0))
+            process = uniform() * weight
+            if load != 1.0:
+                busy = faulty * load
+                process = process / load if process < busy else min(faulty + process - busy, processes - 1)
+            yield Call(now, int(process), uniform(), normal(0.0, 1.0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 
 from cqrs.simulation.calls import Call
@@ -27,8 +26,7 @@ class Dependency:
         capacity = phase.capacity
         self._warmth = 1.0 if capacity is None or capacity.cold is None else 0.0
         self._warmth_at = now
-        share = 0.0 if phase.node_fault is None else phase.node_fault.share
-        self._faulty = math.ceil(round(share * self._processes, 6))  # 0.07 * 100 is a little more than 7
+        self._faulty = 0 if phase.node_fault is None else phase.node_fault.count(self._processes)
 
     def interval(self, now: float) -> float:
         """Return the seconds until the next call can be begun; 0 without a limit."""

@@ -92,6 +92,7 @@ class NodeFault:
     Args:
         share: share of the processes that have the fault, rounded up to whole ones; in (0, 1].
         error_rate: share of their calls that fail; in (0, 1].
+        load: factor on the number of their calls; > 0. Failures are quick, and callers come back.
 
     Raises:
         PolicyError: a value is out of range.
@@ -99,10 +100,20 @@ class NodeFault:
 
     share: float
     error_rate: float = 1.0
+    load: float = 1.0
 
     def __post_init__(self) -> None:
         ratio("NodeFault.share", self.share)
         ratio("NodeFault.error_rate", self.error_rate)
+        _positive("NodeFault.load", self.load)
+
+    def count(self, processes: int) -> int:
+        """Return how many of the processes have the fault: the first ones.
+
+        >>> NodeFault(0.07).count(100), NodeFault(0.01).count(10)
+        (7, 1)
+        """
+        return math.ceil(round(self.share * processes, 6))  # 0.07 * 100 is a little more than 7
 
 
 @dataclass(frozen=True, slots=True)

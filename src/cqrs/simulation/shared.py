@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator
 
 from cqrs.circuit_breaker import CircuitBreakerPolicy, State
 from cqrs.circuit_breaker.events import CircuitEvent, StoreDegraded, StoreRecovered
-from cqrs.circuit_breaker.fleet import session as session_module
 from cqrs.circuit_breaker.fleet.candidate import UNDECIDED, Candidate
 from cqrs.circuit_breaker.fleet.gate import ATTEMPTS, FleetGate
 from cqrs.circuit_breaker.fleet.machine import SharedMachine
@@ -22,6 +21,7 @@ from cqrs.simulation.process import Process
 from cqrs.simulation.store import NAMESPACE
 
 IDENTITY = "dependency"
+LOGGERS = "cqrs.circuit_breaker.fleet."
 
 
 class Observer(ListenerHub):
@@ -50,7 +50,15 @@ class Observer(ListenerHub):
 class SharedProcess(Process):
     """A caller whose circuit is shared with all others through one store."""
 
-    __slots__ = ("_observer", "_seen", "counted_as_degraded", "fleet_gate", "session")
+    __slots__ = (
+        "_observer",
+        "_phase",
+        "_seen",
+        "_settled",
+        "counted_as_degraded",
+        "fleet_gate",
+        "session",
+    )
 
     def __init__(
         self,
@@ -70,7 +78,8 @@ class SharedProcess(Process):
         session.add(gate, (observer,))
         super().__init__(gate)
         self.fleet_gate = gate
-        self.counted_as_degraded = False
+        self.counted_as_degraded = self._settled = False
+        self._phase = machine.phase
         self._seen: tuple[State, str | None] = (State.CLOSED, None)
         self.look(clock.now)
         link = Link(store, session)
@@ -80,7 +89,13 @@ class SharedProcess(Process):
         link.tick_at(session.next_sync)
 
     def look(self, now: float) -> None:
-        seen = self.fleet_gate.machine.effective(now)
+        machine = self.fleet_gate.shared
+        phase = machine.phase
+        if phase is self._phase and machine.barrier is None and self._settled:
+            return  # closed, and nothing has changed: most calls
+        self._phase = phase
+        seen = machine.effective(now)
+        self._settled = seen[0] is State.CLOSED
         if seen != self._seen:
             self._seen = seen
             self.history.note(now, *seen)
@@ -127,8 +142,12 @@ def quiet() -> Generator[None]:
     def keep(record: logging.LogRecord) -> bool:
         return not (isinstance(record.args, tuple) and NAMESPACE in record.args)
 
-    session_module.logger.addFilter(keep)
+    known = logging.root.manager.loggerDict
+    loggers = [logging.getLogger(name) for name in list(known) if name.startswith(LOGGERS)]
+    for logger in loggers:
+        logger.addFilter(keep)
     try:
         yield
     finally:
-        session_module.logger.removeFilter(keep)
+        for logger in loggers:
+            logger.removeFilter(keep)

@@ -114,6 +114,13 @@ def test_only_poisoned_processes_open_their_circuits(processes: int, share: floa
     assert result.needless_rejections == 0
 
 
+def test_a_busy_fault_makes_more_calls_and_the_others_as_many_as_before() -> None:
+    phases = [up(100.0, node_fault=NodeFault(0.1, load=load)) for load in (1.0, 9.0)]
+    once, often = (simulate(None, scenario(phase), processes=10) for phase in phases)
+    assert often.leaked == often.failed == pytest.approx(9 * once.leaked, rel=0.15)
+    assert often.answered == pytest.approx(once.answered, rel=0.05)
+
+
 class Refused(Exception):
     pass
 

@@ -108,6 +108,12 @@ def test_a_poisoned_process_opens_alone(policy: CircuitBreakerPolicy) -> None:
     assert result.availability() > 0.95
 
 
+def test_a_poisoned_process_with_most_of_the_traffic_opens_alone() -> None:
+    sick = scenario(up(20.0), up(40.0, node_fault=NodeFault(0.05, load=171.0)))  # 90 %
+    result = simulate(CircuitBreakerPolicy(), sick, processes=20, store=STORE)
+    assert result.opened == 1
+
+
 def test_without_a_quorum_a_poisoned_process_opens_the_fleet() -> None:
     result = simulate(CircuitBreakerPolicy(), POISON, processes=25, store=SharedStore(quorum=0.0))
     assert result.opened == 25
@@ -174,13 +180,22 @@ def test_after_an_outage_of_the_store_all_are_together_again(forgets: bool) -> N
     assert result.unrecovered == result.slots[-1].not_closed == 0
 
 
-def test_losing_the_store_warns_nobody_and_leaves_the_logger_as_it_was(
+def test_losing_the_store_warns_nobody_and_leaves_the_loggers_as_they_were(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = SharedStore(outages=[(5.0, 15.0)])
     assert simulate(THREE, scenario(up(20.0)), processes=3, store=store).degraded == 3
     assert caplog.records == []
-    assert logging.getLogger("cqrs.circuit_breaker.fleet.session").filters == []
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+    assert [logger for logger in loggers if logger.name.startswith("cqrs.") and logger.filters] == []
+
+
+def test_a_store_that_is_slower_than_a_candidate_waits_does_not_keep_the_circuit_open() -> None:
+    slow = SharedStore(latency=0.08, jitter=0.0)
+    result = simulate(CLASSICAL, scenario(up(5.0), down(20.0), up(60.0)), processes=10, store=slow)
+    assert result.unrecovered == result.degraded == 0
+    assert result.time_to_recover is not None
+    assert result.time_to_recover.last < 30.0
 
 
 def test_a_busy_store_answers_late_and_a_saturated_one_not_at_all() -> None:
