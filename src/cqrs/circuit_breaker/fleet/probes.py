@@ -177,6 +177,8 @@ class Probes:
 
     def next_renewal(self, now: float) -> float:
         """Return the moment at which a permit has to be renewed; infinite without one."""
+        if not self._running:  # asked several times per tick, and nearly always so
+            return math.inf
         return min((_renewal(running) for running in list(self._running.values())), default=math.inf)
 
     def due(self, now: float) -> bool:
