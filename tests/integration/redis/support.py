@@ -18,6 +18,8 @@ RULES: dict[str, Any] = {
     "row": -1,
     "quorum": 0.5,
     "grace_us": 2_000_000,
+    "crowd": 50,
+    "confirm_us": 100_000,
     "report_us": 30_000_000,
     "base_us": 5_000_000,
     "mult": 2.0,

@@ -41,6 +41,8 @@ class Walk:
             "row": pick([-1, -1, 1, 3, 5]),
             "quorum": pick([0.0, 0.5, 0.5, 1.0]),
             "grace_us": pick([0, 2 * SECOND]),
+            "crowd": pick([0, 2, 50]),
+            "confirm_us": pick([0, SECOND]),
             "report_us": pick([3, 30]) * SECOND,
             "base_us": base,
             "mult": pick([1.0, 1.7, 2.0]),

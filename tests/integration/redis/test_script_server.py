@@ -175,6 +175,8 @@ def test_a_foreign_audit_costs_the_entry_only(shard: Shard) -> None:
     opened(shard)
     assert shard.client.get(shard.key("audit")) == b"mine"
     assert shard.do("view")["view"]["st"] == "open"
+    with pytest.raises(redis.ResponseError, match=r"^FOREIGN .*audit holds a string, not a stream"):
+        shard.ask(audit=1)
 
 
 def test_foreign_circuits_are_not_listed(shard: Shard) -> None:
@@ -184,7 +186,7 @@ def test_foreign_circuits_are_not_listed(shard: Shard) -> None:
     shard.client.set(shard.key("s:bad"), "mine")
     shard.client.hset(shard.key("s:wrong"), "st", "ajar")
     shard.client.rpush(shard.key("p:odd"), "mine")
-    shard.client.hset(shard.key("r:watched"), "#row", "x")
+    shard.client.hset(shard.key("r:watched"), "#t", "x")
     reply = shard.ask(beat=1)
     assert [view["id"] for view in reply["changed"]] == ["good"]
     assert shard.client.zscore(shard.key("log"), "bad") is not None

@@ -14,6 +14,7 @@ import pytest
 
 from cqrs.circuit_breaker.errors import StoreUnavailableError
 from cqrs.circuit_breaker.redis import script
+from tests.integration.redis.support import REPORT, RULES
 from tests.integration.redis.transports import FakeTicker, Link, link, operation, request
 
 
@@ -286,22 +287,13 @@ def test_a_grant_counts_when_replicas_have_it(redis_servers: Any) -> None:
         assert replica.admin.zscore(store.settings.prefix(0) + "p:pay", "p3") is not None
 
 
-HASTY = {
-    "cfg": "hasty", "min": 1, "fr": 0.5, "sr": -1, "row": 1, "quorum": 0.0, "grace_us": 0,
-    "report_us": 30_000_000, "base_us": 1, "mult": 1.0, "max_us": 1, "jit": 0.0, "need": 3, "conc": 1,
-    "lease_us": 60_000_000, "half_us": 60_000_000, "half_to": "open", "ramp_us": -1, "ramp_from": 1.0,
-}  # fmt: skip
-TRIP = {
-    "t": 1,
-    "f": 1,
-    "s": 0,
-    "d": 0,
-    "o": 1,
-    "trip": 0,
-    "trip_us": -1,
-    "n": 0,
-    "h": 0,
-    "k": 0,
-    "l": 0,
-    "z": 0,
+HASTY = RULES | {
+    "min": 1,
+    "row": 1,
+    "quorum": 0.0,
+    "base_us": 1,
+    "max_us": 1,
+    "jit": 0.0,
+    "lease_us": 60_000_000,
 }
+TRIP = REPORT | {"t": 1, "f": 1, "o": 1}

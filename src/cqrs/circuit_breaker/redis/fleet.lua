@@ -19,7 +19,7 @@
 -- * Scripts run alone and to the end. What may fail is checked before the first write of an operation.
 
 local PREFIX = KEYS[1]
-local META, NODES, LOG = PREFIX .. 'm', PREFIX .. 'n', PREFIX .. 'log'
+local META, NODES, LOG, AUDIT = PREFIX .. 'm', PREFIX .. 'n', PREFIX .. 'log', PREFIX .. 'audit'
 local SECOND, HOUR = 1000000, 3600000000
 local TEXTS = { 'st', 'inc', 'ov', 'ov_by', 'ov_why', 'why', 'cfg', 'name' }
 local NUMBERS = {
@@ -191,7 +191,7 @@ local function audit(c, from, extra)
   for _, item in ipairs(extra or {}) do
     table.insert(entry, item)
   end
-  redis.pcall('XADD', PREFIX .. 'audit', 'MAXLEN', '~', 10000, '*', unpack(entry))
+  redis.pcall('XADD', AUDIT, 'MAXLEN', '~', 10000, '*', unpack(entry))
 end
 
 ---------------------------------------------------------------------------------------------------- transitions
@@ -771,8 +771,9 @@ end
 
 -- The newest entries of the audit, newest first; nil if there is none.
 local function latest(count)
+  expect(AUDIT, 'stream')
   local entries = {}
-  for i, entry in ipairs(redis.call('XREVRANGE', PREFIX .. 'audit', '+', '-', 'COUNT', count)) do
+  for i, entry in ipairs(redis.call('XREVRANGE', AUDIT, '+', '-', 'COUNT', count)) do
     local told = { ago_us = math.max(0, math.floor(now / 1000) - tonumber(string.match(entry[1], '^%d+'))) * 1000 }
     for j = 1, #entry[2], 2 do told[entry[2][j]] = entry[2][j + 1] end
     entries[i] = told
