@@ -47,7 +47,7 @@ def test_f10_an_opening_that_was_lost_wedges_nobody(reconnect: bool, push: bool)
 @pytest.mark.parametrize("push", [True, False])
 def test_f10_a_pushed_change_that_was_lost_before_any_poll_wedges_nobody(reconnect: bool, push: bool) -> None:
     """Nobody has polled the change, so nobody can tell the store that it has gone back."""
-    fleet = Fleet(3, row_policy(3, 10.0), push=push)
+    fleet = Fleet(3, row_policy(3 if push else 1, 10.0), push=push)
     touch(fleet)
     fleet.advance(2.5)
     fleet.snapshot()

@@ -223,7 +223,7 @@ def view(shard: Shard, id_: str, record: Record, now: int) -> dict[str, Any]:
         "streak": record.streak,
         "ramp_us": now - record.ramp if ramping else -1,
         "ramp_for_us": record.rampd if ramping else -1,
-        "row": reports.row if reports else 0,
+        "row": reports.row if reports is not None and reports.told >= 0 else 0,
         "watched": 0,
         "ov": record.ov,
         "ov_left_us": max(0, record.ov_until - now) if record.ov and record.ov_until else -1,

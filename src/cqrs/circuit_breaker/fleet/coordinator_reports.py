@@ -25,8 +25,8 @@ def report(circuit: Circuit) -> Result:
     reports = shelf.get(circuit.id)
     if reports is None or reports.era != era:
         reports = shelf[circuit.id] = Reports(era)
-    reports.watched = min(reports.watched, now)  # F5
-    was_watched, was_row = reports.watched >= 0, reports.row
+    reports.watched, reports.told = min(reports.watched, now), min(reports.told, now)  # F5
+    was_watched, was_told = reports.watched >= 0, reports.told >= 0
     reports.sweep(now - rules["report_us"], now + SECOND, SWEPT_AT_ONCE)
     figures = _figures(circuit)
     if figures.t or figures.f or figures.s or figures.d or op["o"]:
@@ -36,6 +36,8 @@ def report(circuit: Circuit) -> Result:
     peak = reports.row
     if op["n"] > 0:
         peak = reports.take_batch(node, op["n"], op["h"], op["k"], op["l"], op["z"])
+    if not _row_stands(circuit, reports, peak):
+        peak = 0
     found = _why_open(circuit, reports, figures, peak)
     if found is not None:
         why, trip_us = found
@@ -52,7 +54,7 @@ def report(circuit: Circuit) -> Result:
         )
         return {"taken": 1}
     reports.expires = now + max(2 * rules["report_us"], HOUR if rules["row"] > 0 else 0)
-    _watch(circuit, reports, was_watched, was_row)
+    _watch(circuit, reports, was_watched, was_told)
     return {"taken": 1}
 
 
@@ -64,6 +66,25 @@ def _figures(circuit: Circuit) -> Figures:
         op["o"] or conditions.failures_met(known, counts, 1) or conditions.slowness_met(known, counts, d, 1)
     )
     return Figures(t, f, s, d, 1 if unhealthy else 0, 1 if t + d > 0 or op["o"] else 0)
+
+
+def _row_stands(circuit: Circuit, reports: Reports, peak: int) -> bool:
+    """Whether failures in a row are enough, and say who must hear of them.
+
+    In a small fleet everybody hears of the first one, and reports the success that ends it. In a crowd that
+    would be too much to say, and while it is said others fail: everybody hears of a row that is long enough,
+    and only if no success was reported for a while it stands.
+    """
+    rules, now = circuit.settings, circuit.now
+    limit = rules["row"]
+    crowd = limit > 1 and circuit.shard.live(now, circuit.request["stale_us"]) > rules["crowd"]
+    if reports.row == 0 or (crowd and reports.row < limit):
+        reports.told = -1
+    elif reports.told < 0:
+        reports.told = now
+    if not crowd:
+        return True
+    return reports.told >= 0 and now - reports.told >= rules["confirm_us"]
 
 
 def _why_open(circuit: Circuit, reports: Reports, own: Figures, peak: int) -> tuple[str, int] | None:
@@ -107,16 +128,17 @@ def _enough_voices(circuit: Circuit, reports: Reports) -> bool:
     return reports.watched >= 0 and circuit.now - reports.watched >= rules["grace_us"]
 
 
-def _watch(circuit: Circuit, reports: Reports, was_watched: bool, was_row: int) -> None:
+def _watch(circuit: Circuit, reports: Reports, was_watched: bool, was_told: bool) -> None:
     """Let everybody with traffic report while there is anything bad, and no longer."""
-    sums = reports.sums
-    if sums.f > 0 or sums.s > 0 or sums.d > 0 or sums.u > 0 or reports.row > 0:
+    sums, told = reports.sums, reports.told >= 0
+    if sums.f > 0 or sums.s > 0 or sums.d > 0 or sums.u > 0 or told:
         if not was_watched:
             reports.watched = circuit.now
-        if not was_watched or (reports.row > 0) is not (was_row > 0):
+        if not was_watched or told is not was_told:
             circuit.bump()
         return
-    if was_watched or not reports.nodes:
+    reports.watched = -1
+    if reports.row == 0 and (was_watched or not reports.nodes):
         del circuit.shard.reports[circuit.id]
     if was_watched:
         circuit.bump()

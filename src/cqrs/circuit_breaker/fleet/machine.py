@@ -129,7 +129,7 @@ class SharedMachine(ReportingMachine):
         if (view.seen, view.state) == (old.seen, old.state) and not self.detached:
             if old.older_than(view) or old.shard != view.shard:
                 self._look_again(now, random)
-            self._hear(view)
+            self._hear(view, old)
             return
         self.modes.fleet = None if view.mode is None else Order(view.mode, _end(view.heard, view.mode_left))
         self.start_over()
@@ -151,11 +151,13 @@ class SharedMachine(ReportingMachine):
         if barrier is not None and barrier.kind is PROBING and not barrier.asking:
             barrier.until = min(barrier.until, now + SPREAD * random)
 
-    def _hear(self, view: FleetView) -> None:
+    def _hear(self, view: FleetView, old: FleetView) -> None:
         """Take what may change without a transition: pending failures."""
+        if old.row and not view.row:
+            self.owing = False  # somebody else's success has ended the row
         if view.row and not self.keen:
             self._be_keen(True)
-        elif not view.row and self.keen and not self.batch and self.sent is None:
+        elif not view.row and self.keen and not self.owing and not self.batch and self.sent is None:
             self._be_keen(False)
 
     def _shift(self, view: FleetView, now: float, random: float) -> None:
@@ -299,7 +301,7 @@ class SharedMachine(ReportingMachine):
             self.lane = None
 
     def _shown(self) -> tuple[State, str | None]:
-        """Return the state that listeners know of: what time alone has changed is told when a call finds it."""
+        """Return the state that listeners know of: what time has changed is told when a call finds it."""
         phase, barrier = self.phase, self.barrier
         if isinstance(phase, HalfOpen):
             own: tuple[State, str | None] = State.HALF_OPEN, "probing"

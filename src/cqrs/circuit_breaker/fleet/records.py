@@ -26,6 +26,8 @@ class Rules(TypedDict):
     fr: float
     sr: float
     row: int
+    crowd: int
+    confirm_us: int
     quorum: float
     grace_us: int
     report_us: int
@@ -174,6 +176,7 @@ class Reports:
     batches: dict[str, int] = field(default_factory=dict[str, int])
     sums: Figures = NO_FIGURES
     row: int = 0
+    told: int = -1  # since when everybody is told of the row, -1: not
     watched: int = -1  # since when, -1: not
     expires: int = 0
 
@@ -204,4 +207,6 @@ class Reports:
         self.batches[node] = number
         peak = self.row + before
         self.row = after if success else peak
+        if success:
+            self.told = -1  # what follows is another row
         return max(peak, longest, after) if success else peak

@@ -34,7 +34,7 @@ class Frozen(NamedTuple):
 class ReportingMachine(Machine):
     """A circuit that keeps account of what others should hear of it."""
 
-    __slots__ = ("batch", "dirty", "frozen", "keen", "numbers", "sent", "urgent", "view")
+    __slots__ = ("batch", "dirty", "frozen", "keen", "numbers", "owing", "sent", "urgent", "view")
 
     view: FleetView
     """What the fleet said last."""
@@ -49,6 +49,7 @@ class ReportingMachine(Machine):
     ) -> None:
         self.view = NOTHING_KNOWN
         self.keen = False
+        self.owing = False  # a success, after a failure of this process: the row at the store waits for it
         self.dirty = self.urgent = False  # there is something to report; at once
         self.frozen: Frozen | None = None
         self.numbers = numbers
@@ -84,10 +85,11 @@ class ReportingMachine(Machine):
             self.dirty = True
             if in_a_row:  # every failure at once, whichever process it happens in
                 self.batch.failure()
-                self.urgent = True
+                self.urgent = self.owing = True
                 self._be_keen(True)
         elif verdict is SUCCESS and self.keen:
             self.batch.success()
+            self.owing = False
             self.dirty = self.urgent = True
             self._be_keen(False)
 
@@ -152,7 +154,7 @@ class ReportingMachine(Machine):
         """Forget what was to be reported: it belongs to an epoch that is over."""
         self.sent, self.batch = None, Batch(next(self.numbers))
         self.frozen = None
-        self.keen = False
+        self.keen = self.owing = False
         self.dirty = False
 
     def take_flags(self) -> bool:
@@ -166,6 +168,8 @@ class ReportingMachine(Machine):
         phase = self.phase
         if not isinstance(phase, Lane):
             return self.mode is Mode.ENABLED
+        if self.view.row > 0:
+            return True
         counts = phase.window.counts_at(now, phase.successes)
         return counts.failures > 0 or counts.slow > 0 or phase.overdue > 0
 

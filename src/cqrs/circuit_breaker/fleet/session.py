@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import secrets
 import threading
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from cqrs.circuit_breaker.breaker import CircuitBreaker
 from cqrs.circuit_breaker.fleet import wire
 from cqrs.circuit_breaker.fleet.announcements import Announcements
 from cqrs.circuit_breaker.fleet.candidate import Candidate
 from cqrs.circuit_breaker.fleet.gate import FleetGate
 from cqrs.circuit_breaker.fleet.knowledge import Knowledge
+from cqrs.circuit_breaker.fleet.line import line_breaker
 from cqrs.circuit_breaker.fleet.probes import Probes
 from cqrs.circuit_breaker.fleet.settings import StoreSettings
 from cqrs.circuit_breaker.fleet.shard import Shard
@@ -28,8 +29,6 @@ from cqrs.circuit_breaker.fleet.transport import Message, Transport
 from cqrs.circuit_breaker.interruptions import ForkedLock
 from cqrs.circuit_breaker.listeners import ListenerHub
 from cqrs.circuit_breaker.permit import Permit
-from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
-from cqrs.circuit_breaker.timing import Backoff
 from cqrs.circuit_breaker.verdict import Trip, Verdict
 from cqrs.exceptions import ConfigurationError
 
@@ -61,17 +60,10 @@ class Session:
         self.heard = threading.Event()  # the store has told us all it knows
         self.last_error = "it has not answered yet"
         self.next_sync = self.answered_at
+        self.recheck = math.inf  # when to look whether failures in a row still stand
         self.lock = ForkedLock()
-        self.rules: dict[int, tuple[CircuitBreakerPolicy, Message]] = {}
-        shortest = settings.sync_interval
-        wait = Backoff(shortest, 2.0, max(shortest, min(5.0, shortest * 8)), 0.5)
-        # F8: the connection has a breaker of its own; a late success of an old command means nothing to it.
-        self.breaker = CircuitBreaker(
-            f"store of {settings.namespace}",
-            CircuitBreakerPolicy.consecutive(3, wait_duration_in_open=wait, max_probe_duration=30.0),
-            clock=clock,
-            random=random,
-        )
+        self._rulebook = wire.Rulebook(settings)
+        self.breaker = line_breaker(settings, clock, random)
 
     def renew(self) -> None:
         """Begin as another member, in a forked child: what the parent asked for is the parent's (F8)."""
@@ -118,13 +110,7 @@ class Session:
 
     def rules_of(self, gate: FleetGate) -> Message:
         """Return what the store decides about a circuit by."""
-        policy = gate.machine.policy
-        known = self.rules.get(id(policy))
-        if known is None or known[0] is not policy:
-            if len(self.rules) > 1000:
-                self.rules.clear()
-            known = self.rules[id(policy)] = (policy, wire.rules_of(policy, self.settings))
-        return known[1]
+        return self._rulebook.rules_of(gate.machine.policy)
 
     # ------------------------------------------------------------------ Fleet: what gates ask for
 
@@ -167,13 +153,17 @@ class Session:
             spread = 0.9 + 0.2 * self.random()  # processes that start together do not stay in step
             self.next_sync = now + self.settings.sync_interval * spread
         renew = self.probes.due(now)
+        if now >= self.recheck:
+            self.recheck = math.inf
+            for shard in self.shards:
+                shard.urgent |= bool(shard.dirty)
         for shard in self.shards:
             if (routine or shard.urgent or shard.hungry or renew) and shard.sending is None:
                 self._send(shard, now, routine)
         renewal = self.probes.next_renewal(now)
         if renewal <= now:
             renewal = self.next_sync  # an exchange is under way, or failed: no sooner than that
-        return max(0.0, min(self.next_sync, renewal) - self.clock())
+        return max(0.0, min(self.next_sync, renewal, self.recheck) - self.clock())
 
     def connected(self) -> None:
         """Note a fresh connection: maybe to a server that was promoted, or that lost everything (F10)."""
@@ -366,6 +356,10 @@ class Session:
             self.announcements.refused(gate, result["err"])
             return
         self.knowledge.take(shard, result["view"], now)
+        if result["view"]["row"] >= self.rules_of(gate)["row"] > 0:
+            # Enough in a row, but others may have had a success: say again when they had time to report it.
+            self.recheck = min(self.recheck, now + self.settings.confirm_time + 0.001)
+            self.wake()
         if shared.batch:  # outcomes came meanwhile
             self.touch(gate, urgent=True)
         elif gate.troubled():

@@ -69,6 +69,11 @@ class StoreSettings:
         """Seconds without a successful exchange after which the process is degraded (F6)."""
         return 3 * self.sync_interval + self.sync_timeout
 
+    @property
+    def confirm_time(self) -> float:
+        """Seconds in which every process can have heard of failures in a row, and reported a success."""
+        return 0.1 if self.push else 1.1 * self.sync_interval + self.sync_timeout
+
     def prefix(self, shard: int) -> str:
         """Return what all keys of a shard begin with; the braces make them one slot of a cluster (F12).
 

@@ -18,6 +18,9 @@ from cqrs.circuit_breaker.timing import TimeWindow
 EVERYWHERE = "*"
 """The id under which an override of all circuits is kept; no circuit's name gives it."""
 
+CROWD = 50
+"""Living processes above which a row of failures must be confirmed by the silence of those that succeed."""
+
 NO_WINDOW_REPORT = 60.0
 """Seconds for which a report counts when the policy has no time window that says so."""
 
@@ -64,6 +67,8 @@ def rules_of(policy: CircuitBreakerPolicy, settings: StoreSettings) -> Message:
         "fr": policy.failure_rate_threshold,
         "sr": policy.slow_call_rate_threshold if timed else -1,
         "row": -1 if policy.consecutive_failures is None else policy.consecutive_failures,
+        "crowd": CROWD if settings.push else 1,
+        "confirm_us": microseconds(settings.confirm_time),
         "quorum": settings.quorum,
         "grace_us": microseconds(2 * settings.sync_interval),
         "report_us": microseconds(report),
@@ -79,6 +84,23 @@ def rules_of(policy: CircuitBreakerPolicy, settings: StoreSettings) -> Message:
         "ramp_us": -1 if ramp is None else microseconds(ramp.duration),
         "ramp_from": 1.0 if ramp is None else ramp.initial,
     }
+
+
+class Rulebook:
+    """Rules by policy, made once: a request carries those of all circuits that it is about."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self._settings = settings
+        self._known: dict[int, tuple[CircuitBreakerPolicy, Message]] = {}
+
+    def rules_of(self, policy: CircuitBreakerPolicy) -> Message:
+        """Return the rules of a policy, the same object each time."""
+        known = self._known.get(id(policy))
+        if known is None or known[0] is not policy:
+            if len(self._known) >= 1000:
+                self._known.clear()
+            known = self._known[id(policy)] = (policy, rules_of(policy, self._settings))
+        return known[1]
 
 
 def summary(policy: CircuitBreakerPolicy) -> str:

@@ -112,7 +112,7 @@ end
 local function view(c)
   local s = c.s
   local overridden, ramping = s.ov ~= '', s.ramp > 0
-  local about = redis.call('HMGET', c.reports, '#w', '#row', '#t', '#f', '#s', '#d', '#n', '#u')
+  local about = redis.call('HMGET', c.reports, '#w', '#row', '#t', '#f', '#s', '#d', '#n', '#u', '#told')
   local pool = nil
   if about[1] then
     pool = {}
@@ -126,7 +126,7 @@ local function view(c)
     streak = s.streak,
     ramp_us = ramping and now - s.ramp or -1,
     ramp_for_us = ramping and s.rampd or -1,
-    row = about[2] and number(c.reports, '#row', about[2]) or 0,
+    row = about[9] and number(c.reports, '#row', about[2]) or 0,
     watched = about[1] and 1 or 0, pool = pool,
     ov = s.ov,
     ov_left_us = overridden and s.ov_until > 0 and math.max(0, s.ov_until - now) or -1,
@@ -410,7 +410,7 @@ local function load_reports(c)
   local r = { row = 0 }
   for _, field in ipairs(SUMS) do r[field] = 0 end
   if not c.reported then return r end
-  local about = redis.call('HMGET', key, '#inc', '#ep', '#w', '#row', '#q:' .. request.node)
+  local about = redis.call('HMGET', key, '#inc', '#ep', '#w', '#row', '#q:' .. request.node, '#told')
   if not about[1] then foreign(key, 'no #inc') end
   local current = about[1] == c.s.inc and number(key, '#ep', about[2]) == c.s.ep
   local sums = redis.call('HMGET', key, '#t', '#f', '#s', '#d', '#n', '#u')
@@ -425,6 +425,7 @@ local function load_reports(c)
   end
   r.row = number(key, '#row', about[4])
   r.watched = about[3] and math.min(now, number(key, '#w', about[3])) -- F5: or the grace would not end
+  r.told = about[6] and math.min(now, number(key, '#told', about[6])) or nil
   r.batch = about[5] and number(key, '#q', about[5])
   r.mine = figures(c, request.node)
   return r
@@ -465,11 +466,25 @@ local function count_row(r, op)
   r.batch = op.n
   local peak = r.row + op.h
   if op.z == 1 then
-    r.row = op.l
+    r.row, r.told = op.l, nil -- what follows is another row
     return math.max(peak, op.k, op.l)
   end
   r.row = peak
   return peak
+end
+
+-- Whether failures in a row are enough; says who must hear of them. In a small fleet everybody hears of the first
+-- one, and reports the success that ends it. In a crowd that would be too much to say, and while it is said others
+-- fail: everybody hears of a row that is long enough, and only if no success was reported for a while it stands.
+local function row_stands(rules, r)
+  local crowd = rules.row > 1 and live_nodes() > rules.crowd
+  if r.row == 0 or (crowd and r.row < rules.row) then
+    r.told = nil
+  elseif not r.told then
+    r.told = now
+  end
+  if not crowd then return true end
+  return r.told and now - r.told >= rules.confirm_us
 end
 
 -- A ramp lets few calls through: fewer are enough to open again (L10).
@@ -524,9 +539,13 @@ local function store_figures(c, r)
     table.insert(fields, '#q:' .. node)
     table.insert(fields, r.batch)
   end
-  if r.watched then
-    table.insert(fields, '#w')
-    table.insert(fields, r.watched)
+  for field, moment in pairs({ ['#w'] = r.watched or 0, ['#told'] = r.told or 0 }) do
+    if moment > 0 then
+      table.insert(fields, field)
+      table.insert(fields, moment)
+    else
+      redis.call('HDEL', c.reports, field)
+    end
   end
   redis.call('HSET', c.reports, unpack(fields))
   -- A row of failures has no window: it must not be forgotten between two calls.
@@ -536,35 +555,39 @@ local function store_figures(c, r)
 end
 
 -- While a circuit is watched, all nodes with traffic report it; so they are told when that begins and ends.
-local function store_reports(c, r, row_before)
+local function store_reports(c, r, told_before)
   local watched_before = r.watched
-  local watched = r.f > 0 or r.s > 0 or r.d > 0 or r.u > 0 or r.row > 0
+  local watched = r.f > 0 or r.s > 0 or r.d > 0 or r.u > 0 or r.told
   if watched then
     r.watched = r.watched or now
     store_figures(c, r)
-    if not watched_before or (row_before > 0) ~= (r.row > 0) then bump(c) end
-  elseif not watched_before and r.n > 0 then
+    if not watched_before or (told_before == nil) ~= (r.told == nil) then bump(c) end
+    return
+  end
+  r.watched = nil
+  if r.row > 0 or (not watched_before and r.n > 0) then
     store_figures(c, r)
   else
     redis.call('DEL', c.reports, c.reporters)
-    if watched_before then bump(c) end
   end
+  if watched_before then bump(c) end
 end
 
 local function report(c)
   if (c.s.ov ~= '' and c.s.ov ~= 'enabled') or c.s.st ~= 'closed' then return { taken = 0 } end
   if c.s.inc ~= '' and not same_epoch(c) then return { taken = 0 } end -- of before a transition
   local r = load_reports(c)
-  local row_before = r.row
+  local told_before = r.told
   sweep(c, r)
   replace_mine(c, r)
   local peak = count_row(r, c.op)
+  if not row_stands(c.rules, r) then peak = 0 end
   local why, trip_us = reason_to_open(c, r, peak)
   if why then
     local evidence = { 'n', r.t, 'f', r.f, 's', r.s, 'reporters', r.n, 'unhealthy', r.u, 'row', peak }
     transition(c, 'open', why, evidence, trip_us)
   else
-    store_reports(c, r, row_before)
+    store_reports(c, r, told_before)
   end
   return { taken = 1 }
 end
