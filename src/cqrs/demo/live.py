@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -91,13 +91,13 @@ class Picture:
         self._tally.update()
         yield self._title(width)
         yield self._upstream()
-        yield _rule(width)
+        yield draw_rule(width)
         yield from self._circuits(width)
-        yield _rule(width)
+        yield draw_rule(width)
         yield from self._comparison(width)
-        yield _rule(width)
+        yield draw_rule(width)
         yield from self._timeline.rows(width)
-        yield _rule(width)
+        yield draw_rule(width)
         for line in self._story(height - ROWS)[: height - ROWS]:
             line.truncate(width, overflow="ellipsis")
             yield line
@@ -138,7 +138,7 @@ class Picture:
 
     def _circuits(self, width: int) -> list[Text]:
         states = self._scene.circuits()
-        lines = [_cells(CIRCUIT_COLUMNS, [(name, "dim") for name in CIRCUIT_COLUMNS], width)]
+        lines = [lay_out(CIRCUIT_COLUMNS, [(name, "dim") for name in CIRCUIT_COLUMNS], width)]
         for kind in Kind:
             mark, style = STATE_STYLES.get(states[kind], ("?", "red"))
             calls = self._tally.calls[Service.WITH, kind]
@@ -160,10 +160,10 @@ class Picture:
             (milliseconds(recent.p50), ""),
             (milliseconds(recent.p99), ""),
         ]
-        return _cells(CIRCUIT_COLUMNS, cells, width)
+        return lay_out(CIRCUIT_COLUMNS, cells, width)
 
     def _comparison(self, width: int) -> list[Text]:
-        lines = [_cells(SERVICE_COLUMNS, [(name, "dim") for name in SERVICE_COLUMNS], width)]
+        lines = [lay_out(SERVICE_COLUMNS, [(name, "dim") for name in SERVICE_COLUMNS], width)]
         for service in Service:
             figures = self._tally.counts(service)
             p50, p99 = self._tally.times(service)
@@ -177,18 +177,21 @@ class Picture:
                 (milliseconds(p99), ""),
                 (str(self._tally.calls_in_trouble[service]), ""),
             ]
-            lines.append(_cells(SERVICE_COLUMNS, cells, width))
+            lines.append(lay_out(SERVICE_COLUMNS, cells, width))
         return lines
 
 
-def _rule(width: int) -> Text:
+def draw_rule(width: int) -> Text:
+    """Draw a line across the screen."""
     return Text("─" * width, "dim")
 
 
-def _cells(columns: Mapping[str, int], cells: Sequence[tuple[str, str]], width: int) -> Text:
-    """Lay out a row; names and states stand left, numbers right. A wide terminal gets wider columns."""
+def lay_out(
+    columns: Mapping[str, int], texts: Sequence[tuple[str, str]], width: int, left: Set[str] = LEFT
+) -> Text:
+    """Lay out a row; those in ``left`` stand left, numbers right. A wide terminal gets wider columns."""
     line = Text(no_wrap=True)
-    for (name, room), (text, style) in zip(columns.items(), cells, strict=True):
+    for (name, room), (text, style) in zip(columns.items(), texts, strict=True):
         stretched = room * min(width, WIDEST) // NARROWEST
-        line.append(text.ljust(stretched) if name in LEFT else text.rjust(stretched), style)
+        line.append(text.ljust(stretched) if name in left else text.rjust(stretched), style)
     return line

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cqrs.demo.figures import Figures
 from cqrs.demo.recorder import Service
 from cqrs.demo.story import sentence
-from cqrs.demo.verdict import Result
+from cqrs.demo.verdict import Guarantee, Result
 
 _COLOURS = {" ": "", "✓": "\x1b[1;32m", "✗": "\x1b[1;31m"}
 _PLAIN = "\x1b[0m"
@@ -16,23 +17,27 @@ _PLAIN = "\x1b[0m"
 
 def closing(result: Result, report: Path | None, *, colour: bool) -> str:
     """Return the story, the verdict table and where the report is; ``colour`` needs an ANSI terminal."""
-    rows = [(" ", "Guarantee", "Promised", "Measured")]
-    rows += [("✓" if g.kept else "✗", g.name, g.limit, g.measured) for g in result.guarantees]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [""]
     lines += [sentence(phase.phase, phase.figures[Service.WITH]) for phase in result.summary.phases]
-    lines.append("")
+    lines += verdict_lines(result.guarantees, colour=colour)
+    if report is not None:
+        lines.append(f"Report: {report.resolve()}")
+    return "\n".join(lines)
+
+
+def verdict_lines(guarantees: Sequence[Guarantee], *, colour: bool) -> list[str]:
+    """Return the verdict as a table, and in a sentence."""
+    rows = [(" ", "Guarantee", "Promised", "Measured")]
+    rows += [("✓" if g.kept else "✗", g.name, g.limit, g.measured) for g in guarantees]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [""]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         if colour:
             cells[0] = _COLOURS[cells[0]] + cells[0] + _PLAIN
         lines.append("  ".join([*cells, row[-1]]))
-    broken = sum(not guarantee.kept for guarantee in result.guarantees)
-    lines.append("")
-    lines.append(f"{broken} guarantees were broken." if broken else "Every guarantee was kept.")
-    if report is not None:
-        lines.append(f"Report: {report.resolve()}")
-    return "\n".join(lines)
+    broken = sum(not guarantee.kept for guarantee in guarantees)
+    return [*lines, "", f"{broken} guarantees were broken." if broken else "Every guarantee was kept."]
 
 
 def as_json(result: Result, report: Path | None) -> dict[str, Any]:

@@ -55,15 +55,23 @@ def write_report(result: Result, path: Path | None) -> Path:
     Raises:
         OSError: the given path cannot be written.
     """
-    page = render(result)
+    return write_page(render(result), path, DEFAULT_PATH)
+
+
+def write_page(page: str, path: Path | None, default: Path) -> Path:
+    """Write a page to ``path``; without one to ``default`` here or, if need be, in the temporary folder.
+
+    Raises:
+        OSError: the given path cannot be written.
+    """
     if path is not None:
         path.write_text(page, encoding="utf-8")
         return path
     try:
-        DEFAULT_PATH.write_text(page, encoding="utf-8")
-        return DEFAULT_PATH
+        default.write_text(page, encoding="utf-8")
+        return default
     except OSError:
-        path = Path(tempfile.mkdtemp(prefix="holdfast-")) / DEFAULT_PATH
+        path = Path(tempfile.mkdtemp(prefix="holdfast-")) / default
         path.write_text(page, encoding="utf-8")
         return path
 
@@ -83,7 +91,7 @@ def render(result: Result) -> str:
         [
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"/>',
             '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
-            f"<title>Holdfast demo report</title><style>{_asset('report.css')}</style></head><body><main>",
+            f"<title>Holdfast demo report</title><style>{asset('report.css')}</style></head><body><main>",
             "<h1>A shop that keeps answering</h1>",
             '<p class="soft">Its upstream was healthy, became slow, failed, was killed and came back. Two '
             "equal shops lived through it side by side: one with circuit breakers, one without.</p>",
@@ -92,7 +100,7 @@ def render(result: Result) -> str:
             f"<section><h2>Verdict</h2>{verdict_table(result.guarantees)}</section>",
             "<section><h2>What happened</h2>",
             "<h3>The upstream, and the circuits in front of it</h3>",
-            _legend(
+            legend(
                 ("healthy", "healthy, closed"),
                 ("slow", "slow, probing"),
                 ("failing", "failing"),
@@ -101,7 +109,7 @@ def render(result: Result) -> str:
             ),
             states_chart(summary),
             "<h3>Answers per second, with circuit breakers</h3>",
-            _legend(
+            legend(
                 ("primary", "by primary"),
                 ("rejected", "by fallback, upstream spared"),
                 ("fallback", "by fallback, after a failed call"),
@@ -128,7 +136,7 @@ def render(result: Result) -> str:
             f"seed {summary.seed}, {summary.seconds:.1f} s, event loop lag {milliseconds(summary.lag)}, "
             f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}.</p>",
             '</main><div id="tip" role="status"></div><script type="application/json" id="data">',
-            f"{_data(rows)}</script><script>{_asset('report.js')}</script></body></html>\n",
+            f"{_data(rows)}</script><script>{asset('report.js')}</script></body></html>\n",
         ]
     )
 
@@ -161,7 +169,8 @@ def _tiles(result: Result) -> str:
     return f'<div class="tiles">{cards}</div>'
 
 
-def _legend(*entries: tuple[str, str]) -> str:
+def legend(*entries: tuple[str, str]) -> str:
+    """Explain colours: the name of each in the style sheet, and what it stands for."""
     items = "".join(
         f'<li><i style="background: var(--{name})"></i>{escape(text)}</li>' for name, text in entries
     )
@@ -233,5 +242,6 @@ def _data(rows: Rows) -> str:
     return json.dumps(document, ensure_ascii=False).replace("<", "\\u003c")
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return a file of the report."""
     return resources.files("cqrs.demo").joinpath(name).read_text(encoding="utf-8")

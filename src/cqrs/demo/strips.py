@@ -93,16 +93,16 @@ def _open_circuits(recorder: Recorder, slot: float, columns: int) -> Text:
         shares.append(sum(state == "open" for state in states.values()) / len(Kind))
     strip = Text()
     for some_open, run in groupby(shares, key=bool):
-        blocks = "".join(_block(share) if some_open else "·" for share in run)
+        blocks = "".join(block(share) if some_open else "·" for share in run)
         strip.append(blocks, "red" if some_open else "green")
     return strip
 
 
 def _spark(slots: Sequence[Figures], share: Callable[[Figures], float], style: str) -> Text:
-    return Text("".join(_block(share(figures)) for figures in slots), style)
+    return Text("".join(block(share(figures)) for figures in slots), style)
 
 
-def _block(share: float) -> str:
+def block(share: float) -> str:
     """Draw a share in [0, 1]; anything above 0 is visible."""
     return BLOCKS[min(math.ceil(share * 8), 8)] if share > 0 else BLOCKS[0]
 
