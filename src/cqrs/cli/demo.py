@@ -8,23 +8,33 @@ import json
 import logging
 import signal
 import sys
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from cqrs.demo.run import Options
+    from rich.console import Console
+
+    from cqrs.demo.fleet.plan import Plan
+    from cqrs.demo.fleet.view import FleetView
     from cqrs.demo.schedule import Timing
-    from cqrs.demo.verdict import Result
     from cqrs.demo.view import View
 
 HELP = "watch a shop keep answering while the service it depends on fails and recovers"
 DESCRIPTION = (
     "Runs two equal shops against one upstream process that gets slow, fails, is killed and comes back; one "
-    "shop has circuit breakers. Exit status 1 when a guarantee was broken."
+    "shop has circuit breakers. With --fleet, runs one shop as several processes that share a circuit "
+    "through a private Redis server, kills the process that probes, and later Redis. Exit status 1 when a "
+    "guarantee was broken, 2 when something that is needed is missing."
 )
 #: Exit status after SIGTERM, as shells have it (128 + SIGTERM).
 TERMINATED = 143
+#: Exit status when something that is needed is missing.
+MISSING = 2
+
+R = TypeVar("R")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +46,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_timing,
         default=Timing(),
         metavar="S",
-        help=f"length of the run, at least {MIN_SECONDS:g} (default: {DEFAULT_SECONDS:g})",
+        help=f"length of the run without --fleet, at least {MIN_SECONDS:g} (default: {DEFAULT_SECONDS:g})",
     )
+    parser.add_argument(
+        "--fleet",
+        type=_plan,
+        default=None,
+        metavar="N",
+        help="run the shop as N processes that share a circuit through a private Redis or Valkey server",
+    )
+    parser.add_argument("--fast", action="store_true", help="with --fleet: a shorter run")
     parser.add_argument(
         "--seed", type=int, default=1, metavar="N", help="seed of the load (default: %(default)s)"
     )
@@ -47,8 +65,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain", action="store_true", help="print lines, also on a terminal")
     parser.add_argument("--report", type=Path, metavar="PATH", help="where to write the HTML report")
     parser.add_argument("--no-report", action="store_true", help="write no report")
-    # For the tests: shows that a broken guarantee is noticed.
+    # For the tests: show that a broken guarantee is noticed.
     parser.add_argument("--without-fallback", type=Kind, default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--unshared", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=_demo)
 
 
@@ -61,36 +80,80 @@ def _timing(text: str) -> Timing:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _demo(arguments: argparse.Namespace) -> int:
-    from cqrs.demo.output import as_json, closing
-    from cqrs.demo.run import Options
-    from cqrs.demo.view import PlainView
+def _plan(text: str) -> Plan:
+    from cqrs.demo.fleet.plan import Plan
 
+    try:
+        return Plan(int(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _demo(arguments: argparse.Namespace) -> int:
     # A fallback that answers is worth a warning in a service; here it is what the view shows.
     logging.getLogger("cqrs").addHandler(logging.NullHandler())
-    view = _view(arguments)
-    options = Options(arguments.seconds, arguments.seed, arguments.without_fallback)
     try:
-        result = asyncio.run(_perform(options, view))
+        return _two_shops(arguments) if arguments.fleet is None else _fleet(arguments)
     except asyncio.CancelledError:
         return TERMINATED
-    report = _write_report(result, arguments)
-    if arguments.json:
-        print(json.dumps(as_json(result, report), indent=2))  # noqa: T201
-    else:
-        print(closing(result, report, colour=not isinstance(view, PlainView)))  # noqa: T201
-    return 0 if result.kept else 1
 
 
-async def _perform(options: Options, view: View) -> Result:
-    from cqrs.demo.run import perform
+def _two_shops(arguments: argparse.Namespace) -> int:
+    from cqrs.demo.output import as_json, closing
+    from cqrs.demo.report import write_report
+    from cqrs.demo.run import Options, perform
+    from cqrs.demo.view import PlainView
 
+    view = _view(arguments)
+    colour = not isinstance(view, PlainView)
+    options = Options(arguments.seconds, arguments.seed, arguments.without_fallback)
+    result = asyncio.run(_until_told_to_stop(perform(options, view)))
+    return _conclude(
+        arguments,
+        result.kept,
+        write=lambda path: write_report(result, path),
+        figures=lambda report: as_json(result, report),
+        text=lambda report: closing(result, report, colour=colour),
+    )
+
+
+def _fleet(arguments: argparse.Namespace) -> int:
+    from cqrs.demo.fleet.output import as_json, closing
+    from cqrs.demo.fleet.report import write_report
+    from cqrs.demo.fleet.run import perform
+    from cqrs.demo.fleet.server import ServerMissingError
+    from cqrs.demo.fleet.view import PlainFleetView
+
+    view = _fleet_view(arguments)
+    colour = not isinstance(view, PlainFleetView)
+    plan = replace(
+        arguments.fleet,
+        fast=arguments.fast,
+        seed=arguments.seed,
+        shared=not arguments.unshared,
+        fallback=arguments.without_fallback is None,
+    )
+    try:
+        result = asyncio.run(_until_told_to_stop(perform(plan, view)))
+    except ServerMissingError as error:
+        sys.stderr.write(f"holdfast demo: {error}\n")
+        return MISSING
+    return _conclude(
+        arguments,
+        result.kept,
+        write=lambda path: write_report(result, path),
+        figures=lambda report: as_json(result, report),
+        text=lambda report: closing(result, report, colour=colour),
+    )
+
+
+async def _until_told_to_stop(run: Coroutine[Any, Any, R]) -> R:
     task = asyncio.current_task()
     assert task is not None
     # asyncio.run turns Ctrl-C into a cancellation of this task; a polite kill must clean up as well.
     with suppress(NotImplementedError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await perform(options, view)
+    return await run
 
 
 def _view(arguments: argparse.Namespace) -> View:
@@ -98,26 +161,57 @@ def _view(arguments: argparse.Namespace) -> View:
 
     if arguments.json:
         return SilentView()
-    if not sys.stdout.isatty() or arguments.plain:
+    console = _console(arguments)
+    if console is None:
         return PlainView(sys.stdout)
+    from cqrs.demo.live import LiveView
+
+    return LiveView(console)
+
+
+def _fleet_view(arguments: argparse.Namespace) -> FleetView:
+    from cqrs.demo.fleet.view import PlainFleetView, SilentFleetView
+
+    if arguments.json:
+        return SilentFleetView()
+    console = _console(arguments)
+    if console is None:
+        return PlainFleetView(sys.stdout)
+    from cqrs.demo.fleet.live import LiveFleetView
+
+    return LiveFleetView(console)
+
+
+def _console(arguments: argparse.Namespace) -> Console | None:
+    """Return a terminal for a live view, ``None`` where lines are the better choice."""
+    if not sys.stdout.isatty() or arguments.plain:
+        return None
     try:
         from rich.console import Console
     except ImportError:
         sys.stdout.write("Lines only; for the live view: pip install 'holdfast[cli]'\n")
-        return PlainView(sys.stdout)
-    from cqrs.demo.live import LiveView
-
+        return None
     console = Console()
-    return PlainView(sys.stdout) if console.is_dumb_terminal else LiveView(console)
+    return None if console.is_dumb_terminal else console
 
 
-def _write_report(result: Result, arguments: argparse.Namespace) -> Path | None:
-    from cqrs.demo.report import write_report
-
-    if arguments.no_report:
-        return None
-    try:
-        return write_report(result, arguments.report)
-    except OSError as error:
-        sys.stderr.write(f"holdfast demo: the report could not be written: {error}\n")
-        return None
+def _conclude(
+    arguments: argparse.Namespace,
+    kept: bool,
+    *,
+    write: Callable[[Path | None], Path],
+    figures: Callable[[Path | None], dict[str, Any]],
+    text: Callable[[Path | None], str],
+) -> int:
+    """Write the report, print what was asked for, and return the exit status."""
+    report = None
+    if not arguments.no_report:
+        try:
+            report = write(arguments.report)
+        except OSError as error:
+            sys.stderr.write(f"holdfast demo: the report could not be written: {error}\n")
+    if arguments.json:
+        print(json.dumps(figures(report), indent=2))  # noqa: T201
+    else:
+        print(text(report))  # noqa: T201
+    return 0 if kept else 1

