@@ -16,6 +16,7 @@ LEAST_LIMIT = 10.0
 LIMIT_FACTOR = 3.0
 BASELINE_LIMIT = 600.0
 FIRST_TESTS = 40
+BROKEN = "this is broken altogether\n"  # in Lua as in Python
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Campaign:
         """Run the tests as they are; returns the seconds they take.
 
         Raises:
-            MutationError: they fail, so that mutants would say nothing.
+            MutationError: they fail, or pass without a file, so that mutants would say nothing.
         """
         outcome = self._runners[0].run({}, self._limit or BASELINE_LIMIT)
         if outcome.result != "passed":
@@ -70,6 +71,11 @@ class Campaign:
         self._durations = dict(outcome.durations)
         if self._limit is None:
             self._limit = max(LEAST_LIMIT, LIMIT_FACTOR * outcome.seconds)
+        for path in self._sources:
+            if self._runners[0].run({path: BROKEN}, self._limit).result == "passed":
+                raise MutationError(
+                    f"the tests pass although {path} is broken altogether: they do not run it"
+                )
         return outcome.seconds
 
     def run(self, mutants: Sequence[Mutant]) -> list[Verdict]:

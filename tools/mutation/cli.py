@@ -84,7 +84,9 @@ def _campaign(options: argparse.Namespace, files: list[str], generate: Generator
         for _ in range(1 if options.list else options.workers):
             wanted = options.server and not options.list
             server = stack.enter_context(closing(SharedServer())) if wanted else None
-            runners.append(stack.enter_context(Runner(tree, arguments, server, revision)))
+            runners.append(
+                stack.enter_context(Runner(tree, arguments, options.language == "lua", server, revision))
+            )
             tree, revision = runners[0].workspace.root, None  # somebody may be writing in the work tree
         sources = {path: (tree / path).read_text("utf-8") for path in files}
         everything = [mutant for path in files for mutant in generate(path, sources[path])]

@@ -51,6 +51,7 @@ class Runner:
     Args:
         root: The work tree, copied once.
         arguments: What pytest is to run.
+        collected: Whether tests are collected before a file is changed: for files that they read as they run.
         server: A server for HOLDFAST_TEST_REDIS_URL.
         revision: As of `Workspace`.
     """
@@ -59,11 +60,12 @@ class Runner:
         self,
         root: Path,
         arguments: Sequence[str],
+        collected: bool = False,
         server: Server | None = None,
         revision: str | None = None,
     ) -> None:
         self.workspace = Workspace(root, revision)
-        self._arguments = list(arguments)
+        self._arguments = ["collected" if collected else "fresh", *arguments]
         self._server = server
         self._log = self.workspace.folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -107,13 +109,7 @@ class Runner:
 
     def _ask(self, limit: float, first: Sequence[str], durations: Mapping[str, float]) -> Outcome:
         process = self._process or self._start()
-        request = {
-            "arguments": self._arguments,
-            "log": str(self._log),
-            "source": str(self.workspace.root / "src"),
-            "first": list(first),
-            "durations": dict(durations),
-        }
+        request = {"first": list(first), "durations": dict(durations)}
         assert process.stdin is not None
         begin = time.monotonic()
         process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -149,15 +145,17 @@ class Runner:
         if self._server is not None:
             environment["HOLDFAST_TEST_REDIS_URL"] = self._server.url
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tools.mutation.worker", str(self.workspace.folder)],
+            [sys.executable, "-m", "tools.mutation.worker", str(self.workspace.folder), *self._arguments],
             cwd=self.workspace.root,
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
-        if self._reply(self._process, START_LIMIT) is None:
-            raise MutationError("the worker did not start")
+        reply = self._reply(self._process, START_LIMIT)
+        if reply is None or reply["status"] != PASSED:
+            what = "no tests were run" if reply and reply["status"] == NO_TESTS else "the tests do not start"
+            raise MutationError(f"{what}:\n{self.log}")
         return self._process
 
     def _kill(self) -> None:

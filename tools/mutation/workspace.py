@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+TOOLS = Path(__file__).parents[1]
 PREFIX = "holdfast-mutation-"
 LEFT_OUT = shutil.ignore_patterns(
     ".*", "*.egg-info", "build", "dist", "node_modules", "__pycache__", "holdfast-report.html"
@@ -30,11 +31,13 @@ class Workspace:
         self.root = self.folder / "tree"
         if revision is None:
             shutil.copytree(root, self.root, ignore=LEFT_OUT)
-            return
-        packed = self.folder / "packed.tar"
-        subprocess.run(["git", "archive", "-o", str(packed), revision], cwd=root, check=True)
-        with tarfile.open(packed) as archive:
-            archive.extractall(self.root, filter="data")
+        else:
+            packed = self.folder / "packed.tar"
+            subprocess.run(["git", "archive", "-o", str(packed), revision], cwd=root, check=True)
+            with tarfile.open(packed) as archive:
+                archive.extractall(self.root, filter="data")
+        # The worker runs in the copy; an older one would not understand this one.
+        shutil.copytree(TOOLS, self.root / TOOLS.name, ignore=LEFT_OUT, dirs_exist_ok=True)
 
     def write(self, path: str, text: str) -> None:
         """Replace one file of the copy."""

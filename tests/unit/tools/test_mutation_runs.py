@@ -82,9 +82,6 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "checks").mkdir()
     (tmp_path / "checks" / "test_small.py").write_text(TESTS)
     (tmp_path / "checks" / "test_lua.py").write_text(LUA_TESTS)
-    # The worker is a module of the copied tree.
-    for name in ("tools", "tests"):
-        (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
 
@@ -148,6 +145,15 @@ def test_nothing_is_said_about_mutants_when_the_tests_fail_without_one(
     status, output = run(tree, capsys, *PYTHON, "--baseline", "-k", "nothing")
     assert status == FAILED
     assert "no tests were run" in output
+
+
+def test_tests_that_do_not_run_the_file_say_nothing_about_it(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "src/cqrs/other.py").write_text(MODULE)
+    status, output = run(tree, capsys, *PYTHON, "--module", "cqrs.other", "--baseline")
+    assert status == FAILED
+    assert "src/cqrs/other.py is broken altogether" in output
 
 
 def test_a_sample_is_the_same_for_the_same_seed(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
