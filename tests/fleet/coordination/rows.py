@@ -11,6 +11,7 @@ from .steps import RULES, S, Step, acquire, at, opened, report, rules, settle
 
 ALONE = rules(quorum=0.0)
 ROW = rules(row=3, fr=1.0, min=100)
+CROWD = rules(row=3, fr=1.0, min=100, crowd=2, confirm_us=1 * S)
 TIMED = rules(sr=0.75, fr=1.0)
 PAIR = rules(conc=2)
 RAMP = rules(ramp_us=10 * S, min=8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .rows import BAD, CLEAN, ROW, half_open, row
+from .rows import BAD, CLEAN, CROWD, ROW, half_open, row
 from .steps import S, acquire, at, beat, report, rules, settle
 
 # ====================================================================== failures in a row
@@ -91,6 +91,66 @@ row(
 row(
     "batches of a policy without a row never open",
     at(0, "a", report(batch=(1, "FFFF")), row=4, st="closed", watched=1),
+)
+
+# ====================================================================== failures in a row, of many nodes
+
+THREE = [beat(0, node) for node in "abc"]
+row(
+    "in a crowd all hear of a row when it is long enough, and it stands if no success is reported then",
+    *THREE,
+    at(0, "a", report(batch=(1, "FF")), rules=CROWD, st="closed", row=0, watched=0, told=0),
+    at(0.1, "b", report(batch=(1, "F")), rules=CROWD, st="closed", row=3, watched=1, told=1),
+    at(0.2, "b", report(batch=(2, "F")), rules=CROWD, st="closed", row=4, watched=1, told=0),
+    at(1.099999, "c", CLEAN, rules=CROWD, st="closed", row=4),
+    at(1.1, "c", CLEAN, rules=CROWD, st="open", why="4 failures in a row"),
+)
+row(
+    "a success that is reported in time ends it",
+    *THREE,
+    at(0, "a", report(batch=(1, "FFF")), rules=CROWD, st="closed", row=3, watched=1, told=1),
+    at(0.5, "c", report(batch=(1, "S")), rules=CROWD, st="closed", row=0, watched=0, told=1),
+    at(2, "a", report(batch=(2, "FF")), rules=CROWD, st="closed", row=0, watched=0, told=0),
+)
+row(
+    "a success and new failures begin another row, and another wait",
+    *THREE,
+    at(0, "a", report(batch=(1, "FFF")), rules=CROWD, row=3, told=1),
+    at(0.9, "b", report(batch=(1, "SFFF")), rules=CROWD, st="closed", row=3, told=0),
+    at(1.8, "a", CLEAN, rules=CROWD, st="closed", row=3),
+    at(1.9, "a", CLEAN, rules=CROWD, st="open"),
+)
+row(
+    "a row that is over was never long enough in a crowd",
+    *THREE,
+    at(0, "a", report(batch=(1, "FFFFS")), rules=CROWD, st="closed", row=0, watched=0, told=0),
+)
+row(
+    "as many as the limit are no crowd",
+    *THREE[:2],
+    at(0, "a", report(batch=(1, "FF")), rules=CROWD, row=2, watched=1, told=1),
+    at(0, "b", report(batch=(1, "F")), rules=CROWD, st="open", why="3 failures in a row"),
+)
+row(
+    "a crowd that has gone need not be asked",
+    *THREE,
+    at(0, "a", report(batch=(1, "FF")), rules=CROWD, row=0),
+    at(3.1, "a", report(batch=(2, "F")), rules=CROWD, st="open"),
+)
+row(
+    "failures in the window are watched in a crowd, too",
+    *THREE,
+    at(0, "a", report(2, 2, batch=(1, "FF")), rules=CROWD, row=0, watched=1, told=1),
+    at(1, "a", report(2, 0), rules=CROWD, row=0, watched=0, told=1),
+    at(1, "a", report(2, 1, batch=(2, "F")), rules=CROWD, row=3, watched=1, told=1),
+)
+row(
+    "a clock set back does not keep a row from standing",
+    *THREE,
+    at(0, "a", report(batch=(1, "FFF")), rules=CROWD, row=3),
+    *[beat(-3600, node) for node in "abc"],
+    at(-3600, "b", report(1), rules=CROWD, st="closed", row=3),
+    at(-3599, "b", report(1), rules=CROWD, st="open"),
 )
 
 # ====================================================================== waits and streak

@@ -24,8 +24,6 @@ def draw_rules(chance: random.Random, number: int) -> Message:
         "sr": chance.choice([-1, -1, 0.3, 0.8, 1.0]),
         "row": chance.choice([-1, -1, 1, 2, 5]),
         "crowd": chance.choice([0, 1, 2, 50]),
-        "confirm_us": chance.choice([1000, S]),
-        "crowd": chance.choice([0, 1, 2, 50]),
         "confirm_us": chance.choice([0, S // 10, 2 * S]),
         "quorum": chance.choice([0.0, 0.3, 0.5, 0.5, 0.7, 1.0]),
         "grace_us": chance.choice([0, 2 * S]),
