@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -146,6 +147,7 @@ def begin_stream(member: Member, name: str, kind: str, items: int = 1) -> bool:
         loop.close()
         return False
     member.kept["stream"], member.kept["loop"] = kept, loop
+    atexit.register(loop.close)
     return True
 
 

@@ -11,6 +11,9 @@ import cqrs.circuit_breaker as api
 from cqrs.circuit_breaker import CircuitBreakers, CircuitEvent, CircuitOpenError, Mode, RedisStore
 from tests.integration.fleet.traffic import Failed, Traffic
 
+START_LIMIT = 10.0
+"""Seconds that a process has to meet its store: twenty that start at once keep a small machine busy."""
+
 
 class Member:
     """What a worker holds: one registry, its store, its events, permits in hand, traffic."""
@@ -47,7 +50,7 @@ class Member:
             store=self.store,
         )
         self.joined = True
-        return self.store.start() if start else False
+        return self.store.start(START_LIMIT) if start else False
 
     def leave(self) -> None:
         """Let go of everything, so that another test can use this process."""

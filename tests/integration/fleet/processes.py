@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[3]
 ANSWER_LIMIT = 20.0
+COMMAND = [sys.executable, "-W", "error", "-m", "tests.integration.fleet.worker"]
 
 
 def until(reached: Callable[[], object], what: str, limit: float = 10.0) -> Any:
@@ -28,6 +30,11 @@ def until(reached: Callable[[], object], what: str, limit: float = 10.0) -> Any:
             raise AssertionError(f"not within {limit:g} s: {what}")
         time.sleep(0.005)
     return found
+
+
+def _environment() -> dict[str, str]:
+    paths = filter(None, [os.environ.get("PYTHONPATH")])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *paths])}
 
 
 class Answer:
@@ -45,21 +52,77 @@ class Answer:
         return self._worker.answered(self._number)
 
 
+class Nursery:
+    """A process that has imported everything, and forks workers."""
+
+    def __init__(self) -> None:
+        self._line, theirs = socket.socketpair()
+        self._process = subprocess.Popen([*COMMAND, "nursery"], stdin=theirs, cwd=ROOT, env=_environment())
+        theirs.close()
+
+    def fork(self, stdin: int, stdout: int, stderr: int) -> int:
+        """Return the process id of a new worker with these descriptors."""
+        socket.send_fds(self._line, [b"w"], [stdin, stdout, stderr])
+        self._line.settimeout(ANSWER_LIMIT)
+        answer = b""
+        while not answer.endswith(b"\n"):
+            answer += self._line.recv(1) or b"0\n"
+        if not int(answer):
+            raise RuntimeError("the nursery has ended")
+        return int(answer)
+
+    def close(self) -> None:
+        self._line.close()
+        try:
+            self._process.wait(ANSWER_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Process:
+    """A worker's process, which is not our child: the kernel tells by a descriptor when it has ended."""
+
+    def __init__(self, nursery: Nursery, stderr: int) -> None:
+        commands, self.stdin = os.pipe()
+        self.stdout, answers = os.pipe()
+        try:
+            self.pid = nursery.fork(commands, answers, stderr)
+        finally:
+            os.close(commands)
+            os.close(answers)
+        self._handle = os.pidfd_open(self.pid)
+        self._closed = False
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it has ended, within ``timeout`` seconds."""
+        return self._closed or bool(select.select([self._handle], [], [], timeout)[0])
+
+    def send(self, number: signal.Signals) -> None:
+        if not self.wait(0):
+            signal.pidfd_send_signal(self._handle, number)
+
+    def end_input(self) -> None:
+        """Close its standard input."""
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def close(self) -> None:
+        """Close all descriptors; it must have ended."""
+        self.end_input()
+        if not self._closed:
+            self._closed = True
+            os.close(self.stdout)
+            os.close(self._handle)
+
+
 class Worker:
     """One process."""
 
-    def __init__(self) -> None:
+    def __init__(self, nursery: Nursery) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the process)
-        paths = filter(None, [os.environ.get("PYTHONPATH")])
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.integration.fleet.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *paths])},
-            bufsize=0,
-        )
+        self._process = Process(nursery, self._errors.fileno())
         self._numbers = itertools.count()
         self._answers: dict[int, dict[str, Any]] = {}
         self._pending = b""
@@ -72,7 +135,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return not self._process.wait(0)
 
     # ------------------------------------------------------------------ commands
 
@@ -87,8 +150,9 @@ class Worker:
             name = f"{command.__module__}:{command.__qualname__}"
         number = next(self._numbers)
         text = json.dumps({"n": number, "do": name, "with": arguments, "apart": apart})
-        assert self._process.stdin is not None
-        self._process.stdin.write(text.encode() + b"\n")
+        data = text.encode() + b"\n"
+        while data:
+            data = data[os.write(self._process.stdin, data) :]
         return Answer(self, number)
 
     def do(self, command: str | Callable[..., Any], **arguments: Any) -> Any:
@@ -113,8 +177,7 @@ class Worker:
         return number in self._answers
 
     def _read(self, timeout: float) -> bool:
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
+        descriptor = self._process.stdout
         if not select.select([descriptor], [], [], max(0.0, timeout))[0]:
             return False
         data = os.read(descriptor, 1 << 20)
@@ -138,20 +201,20 @@ class Worker:
 
     def kill(self) -> None:
         """SIGKILL."""
-        self._process.kill()
-        self._process.wait()
+        self._process.send(signal.SIGKILL)
+        assert self._process.wait(ANSWER_LIMIT)
 
     def freeze(self) -> None:
         """SIGSTOP, and wait until it has stopped."""
         self.frozen = True
-        os.kill(self.pid, signal.SIGSTOP)
+        self._process.send(signal.SIGSTOP)
         stat = Path(f"/proc/{self.pid}/stat")
         if stat.exists():
             until(lambda: stat.read_text().rpartition(") ")[2][0] in "Tt", "the worker has stopped")
 
     def thaw(self) -> None:
         """SIGCONT."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._process.send(signal.SIGCONT)
         self.frozen = False
 
     def stderr(self) -> str:
@@ -162,24 +225,15 @@ class Worker:
     def end(self, timeout: float = 10.0) -> float:
         """Let it exit by itself, as at the end of a program; returns how long that took."""
         began = time.monotonic()
-        if self.alive:
-            assert self._process.stdin is not None
-            if self.frozen:
-                self.kill()
-            self._process.stdin.close()
-            try:
-                self._process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                self.kill()
+        self._process.end_input()
+        if self.frozen or not self._process.wait(timeout):
+            self.kill()
         took = time.monotonic() - began
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._process.close()
         return took
 
     def discard(self) -> None:
         """End it in any case and close its files."""
-        if self.alive:
-            self.kill()
-        self.end()
+        self.kill()
+        self._process.close()
         self._errors.close()

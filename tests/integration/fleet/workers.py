@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from tests.integration.fleet.processes import Answer, Worker, until
+from tests.integration.fleet.processes import Answer, Nursery, Worker, until
 
 
 class Pool:
@@ -15,10 +15,11 @@ class Pool:
 
     def __init__(self) -> None:
         self._idle: list[Worker] = []
+        self._nursery = Nursery()
 
     def take(self, count: int) -> list[Worker]:
         while len(self._idle) < count:
-            self._idle.append(Worker())
+            self._idle.append(Worker(self._nursery))
         return [self._idle.pop() for _ in range(count)]
 
     def give_back(self, worker: Worker) -> None:
@@ -28,6 +29,7 @@ class Pool:
         for worker in self._idle:
             worker.discard()
         self._idle.clear()
+        self._nursery.close()
 
 
 class Workers(Sequence[Worker]):
