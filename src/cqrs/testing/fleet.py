@@ -50,6 +50,7 @@ class FleetNode:
             sync_interval=fleet.sync_interval,
             push=fleet.push,
             shards=fleet.shards,
+            command_timeout=fleet.command_timeout,
             clock=self.clock,
             random=draw,
         )
@@ -83,6 +84,8 @@ class Fleet:
         sync_interval: seconds between two exchanges of a node with nothing urgent to say; 0.01 to 60.
         push: whether changes are also published; without, a node learns them with its next exchange.
         shards: number of shards that the store spreads the circuits over; 1 to 1024.
+        command_timeout: seconds of real time that a call waits for the store before it is rejected, where an
+            answer is late (``store.latency``) and so only comes with ``advance``; > 0.
         start: first time shown by the clock, in seconds.
         seed: of all jitter.
 
@@ -133,6 +136,7 @@ class Fleet:
         sync_interval: float = 1.0,
         push: bool = True,
         shards: int = 1,
+        command_timeout: float = 0.05,
         start: float = 1000.0,
         seed: int = 0,
     ) -> None:
@@ -149,6 +153,7 @@ class Fleet:
         self.server = MemoryServer(lambda: self.clock() + self.server_skew)
         self.quorum, self.sync_interval = quorum, sync_interval
         self.push, self.shards = push, shards
+        self.command_timeout = command_timeout
         self._snapshot: dict[str, Any] | None = None
         self.nodes = [FleetNode(self, number, each, 0) for number, each in enumerate(policies)]
         for node in self.nodes:
