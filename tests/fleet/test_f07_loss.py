@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 import pytest
 
 from cqrs.circuit_breaker import CircuitBreakers, Mode, StoreUnavailableError
-from cqrs.testing import FakeClock, FaultyStore, Fleet
+from cqrs.testing import FakeClock, FaultyStore, Fleet, MemoryServer
+from tests.fleet.manual import ManualStore
 from tests.fleet.support import (
     Boom,
     acquired,
@@ -251,3 +252,13 @@ def test_f7_closing_the_store_leaves_circuits_that_work_alone() -> None:
     assert live_permits(fleet) == 0
     until(fleet, lambda: attempt(fleet.nodes[0]) == "ok", 25.0)
     assert not fleet.nodes[0].store.health().started
+
+
+def test_f7_an_order_that_is_never_answered_ends_with_the_stores_error() -> None:
+    clock = FakeClock()
+    store = ManualStore(
+        MemoryServer(clock), clock, connect_timeout=0.01, command_timeout=0.01, sync_interval=0.01
+    )
+    breakers = CircuitBreakers(rate_policy(), store=store, clock=clock)
+    with pytest.raises(StoreUnavailableError, match="no answer"):
+        breakers.override("payments", Mode.FORCED_OPEN)

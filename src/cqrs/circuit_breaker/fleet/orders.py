@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import timedelta
 from typing import Any
 
@@ -196,7 +197,10 @@ class Orders:
 
     def _wait(self, answers: list[Future[Message]]) -> list[Message]:
         limit = 2 * (self.settings.connect_timeout + self.settings.sync_timeout)
-        return [answer.result(limit) for answer in answers]
+        try:
+            return [answer.result(limit) for answer in answers]
+        except FutureTimeout:
+            raise StoreUnavailableError(self.describe(), f"no answer within {limit:g} s") from None
 
     @staticmethod
     async def _wait_async(answers: list[Future[Message]]) -> list[Message]:
