@@ -71,9 +71,9 @@ def test_drop_reply_may_be_limited(two: Two) -> None:
 
 
 def test_error_refuses_and_says_what_the_server_said(two: Two) -> None:
-    with two.store.error("READONLY You can't write against a read only replica."):
-        with pytest.raises(StoreUnavailableError, match="READONLY"):
-            two.bad.override("payments", Mode.DISABLED)
+    said = "READONLY You can't write against a read only replica."
+    with two.store.error(said), pytest.raises(StoreUnavailableError, match="READONLY"):
+        two.bad.override("payments", Mode.DISABLED)
     assert two.good["payments"].state == "closed"
 
 

@@ -9,10 +9,11 @@ The letters in comments name the invariants that the tests carry.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from cqrs.circuit_breaker.errors import CircuitOpenError
-from cqrs.circuit_breaker.events import StateChanged
+from cqrs.circuit_breaker.events import CircuitEvent, StateChanged
 from cqrs.circuit_breaker.fleet.modes import Modes, Order
 from cqrs.circuit_breaker.fleet.reporting import ReportingMachine
 from cqrs.circuit_breaker.fleet.view import NOTHING_KNOWN, OPEN, PROBING, RAMPING, Barrier, FleetView
@@ -35,7 +36,7 @@ class Ask(NamedTuple):
 class SharedMachine(ReportingMachine):
     """State, permits and counts of one shared circuit in one process."""
 
-    __slots__ = ("barrier", "detached", "highest", "modes")
+    __slots__ = ("barrier", "detached", "highest", "modes", "told")
 
     barrier: Barrier | None
 
@@ -52,6 +53,7 @@ class SharedMachine(ReportingMachine):
         self.detached = False  # the fleet's say was replaced by our own, for want of a store
         self.modes = Modes(policy.initial_mode)
         super().__init__(name, policy, now, random, numbers)
+        self.told = self._shown()
 
     # ------------------------------------------------------------------ admission behind a barrier
 
@@ -82,9 +84,8 @@ class SharedMachine(ReportingMachine):
             self.fall_back(now, draw())  # F7
             return self.admit_or_reject(now)
         if barrier.kind is OPEN and now >= barrier.until:
-            before = self._shown()
             barrier.probe_from(barrier.until + SPREAD * draw())
-            self._tell_shift(before, now, "wait in open is over")
+            self._tell_shift(now, "wait in open is over")
         if now < barrier.until:
             self.own_totals().rejected += 1
             return barrier.rejection(now)
@@ -107,7 +108,7 @@ class SharedMachine(ReportingMachine):
     def _lift(self, now: float) -> None:
         self.barrier = None
         self._settle_in(self.phase)
-        self._tell_shift((State.HALF_OPEN, "ramping"), now, "all traffic has returned")
+        self._tell_shift(now, "all traffic has returned")
 
     # ------------------------------------------------------------------ what the fleet says
 
@@ -162,7 +163,6 @@ class SharedMachine(ReportingMachine):
 
     def _shift(self, view: FleetView, now: float, random: float) -> None:
         """Put the barrier of ``view`` up, and begin an era: what was counted before belongs to the past."""
-        before = self._shown()
         phase, was_detached = self.phase, self.detached
         self.lane = None
         if isinstance(phase, Lane):
@@ -176,7 +176,7 @@ class SharedMachine(ReportingMachine):
             phase = self._new_lane(State.CLOSED, phase.era + 1, now)
         self.barrier = self._barrier_of(view, now, random)
         self._settle_in(phase)
-        self._tell_shift(before, now, view.reason or "the fleet's view was adopted")
+        self._tell_shift(now, view.reason or "the fleet's view was adopted")
 
     def _subsumed(self, view: FleetView, phase: Phase, detached: bool) -> bool:
         if view.state is State.CLOSED or (isinstance(phase, Shut) and phase.state is not State.OPEN):
@@ -205,7 +205,6 @@ class SharedMachine(ReportingMachine):
         barrier = self.barrier
         if barrier is None or barrier.kind is RAMPING:
             return
-        before = self._shown()
         phase = self.phase
         self.lane = None
         self.barrier = None
@@ -219,7 +218,7 @@ class SharedMachine(ReportingMachine):
             shut.concurrent = 1
             phase = shut
         self._settle_in(phase)
-        self._tell_shift(before, now, "the store of the circuit is lost")
+        self._tell_shift(now, "the store of the circuit is lost")
 
     def lose(self, now: float, random: float) -> None:
         """Note that the store has lost this circuit: an open one is not forgotten for that."""
@@ -278,6 +277,7 @@ class SharedMachine(ReportingMachine):
         if mode is Mode.ENABLED and self.barrier is None and not self.detached:
             self.barrier = self._barrier_of(self.view, now, 0.0)
             self._settle_in(self.phase)
+            self._tell_shift(now, self.view.reason or "the fleet's view is in force again")
 
     # ------------------------------------------------------------------ reading
 
@@ -301,7 +301,7 @@ class SharedMachine(ReportingMachine):
             self.lane = None
 
     def _shown(self) -> tuple[State, str | None]:
-        """Return the state that listeners know of: what time has changed is told when a call finds it."""
+        """Return the state without what time alone has changed: that is told when a call finds it."""
         phase, barrier = self.phase, self.barrier
         if isinstance(phase, HalfOpen):
             own: tuple[State, str | None] = State.HALF_OPEN, "probing"
@@ -311,14 +311,21 @@ class SharedMachine(ReportingMachine):
             return own
         return barrier.state, None if barrier.kind is OPEN else barrier.kind
 
-    def _tell_shift(self, before: tuple[State, str | None], now: float, why: str) -> None:
-        after = self._shown()
-        if after == before:
-            return
-        view = self.view
+    def _tell_shift(self, now: float, why: str) -> None:
+        state, phase = self._shown()
+        view, era = self.view, self.phase.era
         evidence = {"epoch": view.epoch, "wait": view.wait, "streak": view.streak}
-        era = self.phase.era
-        self._tell(StateChanged(self.name, era, now, before[0], after[0], why, after[1], evidence, "fleet"))
+        self._tell(StateChanged(self.name, era, now, self.told[0], state, why, phase, evidence, "fleet"))
+
+    def _tell(self, event: CircuitEvent) -> None:
+        """Tell a change as one of the circuit as a whole: it begins where the last one ended."""
+        if isinstance(event, StateChanged):
+            before, self.told = self.told, self._shown()
+            state, phase = self.told
+            if self.told == before and (event.source == "fleet" or event.from_state is not event.to_state):
+                return  # a change behind the barrier, or none
+            event = replace(event, from_state=before[0], to_state=state, phase=phase)
+        super()._tell(event)
 
     def fleet_view(self) -> FleetView:
         return self.view
