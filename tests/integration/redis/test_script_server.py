@@ -232,6 +232,8 @@ def test_lives_of_keys(shard: Shard) -> None:
     shard.report(t=5, f=1, rules=RULES | {"row": 5})
     assert near(ttl(shard, "r:pay"), 3600)
     assert near(ttl(shard, "z:pay"), 3600)
+    shard.report("stock", t=5, f=1, n=0, rules=RULES | {"row": 1})
+    assert near(ttl(shard, "r:stock"), 3600)
     shard.report("mail", t=5, f=1, rules=RULES | {"row": 5, "report_us": 4000 * SECOND})
     assert near(ttl(shard, "r:mail"), 8000)
     half_open(shard, ramp_us=7 * SECOND)
@@ -310,6 +312,30 @@ def test_a_row_without_figures_needs_no_list_of_nodes(shard: Shard) -> None:
     assert shard.client.exists(shard.key("z:pay")) == 0
     assert shard.report(rules=rules, n=1, h=2)["view"]["row"] == 2
     assert shard.report(rules=rules, n=2, h=1)["view"]["row"] == 3
+
+
+def test_figures_of_another_incarnation_do_not_count(shard: Shard) -> None:
+    opened(shard)
+    shard.do("reset")
+    shard.report(node="b", t=9, f=9)
+    shard.client.hset(shard.key("s:pay"), "inc", "other")  # lost and made again, and as many epochs old
+    shard.seen["pay"] = ("other", shard.seen["pay"][1])
+    assert shard.report(node="a", t=1, f=1)["taken"] == 1
+    assert shard.client.hget(shard.key("r:pay"), "#t") == b"1"
+
+
+def test_a_row_of_failures_opens_for_longer_each_time(shard: Shard) -> None:
+    rules = RULES | {"row": 1, "jit": 0.5, "need": 1, "ramp_us": SECOND}
+    waits: list[int] = []
+    for batch in (1, 2):
+        waits.append(
+            shard.do("report", rules=rules, rnd=0.5, **(REPORT | {"n": batch, "h": 1}))["view"]["wait_us"]
+        )
+        shard.advance(waits[-1] / SECOND)
+        shard.do("acquire", rules=rules, permit="p")
+        settled = {"verdict": "success", "slow": 0, "trip": 0, "trip_us": -1}
+        shard.do("settle", rules=rules, permit="p", **settled)
+    assert waits == [3_750_000, 7_500_000]
 
 
 # ---------------------------------------------------------------------- numbers and texts
