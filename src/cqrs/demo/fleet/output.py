@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cqrs.demo.figures import milliseconds
 from cqrs.demo.fleet.facts import Facts, Process
 from cqrs.demo.fleet.front import PATIENCE
 from cqrs.demo.fleet.verdict import FleetResult
 from cqrs.demo.output import verdict_lines
 from cqrs.demo.recorder import Answer
 
+#: Seconds of event loop delay beyond which a machine starves processes and their timeouts.
+BUSY = 0.3
 #: Columns of the text below the verdict.
 WIDTH = 79
 
@@ -21,9 +24,19 @@ def closing(result: FleetResult, report: Path | None, *, colour: bool) -> str:
     """Return what was counted, the verdict and where the report is; ``colour`` needs an ANSI terminal."""
     lines = ["", *textwrap.wrap(counted(result.facts), WIDTH)]
     lines += verdict_lines(result.guarantees, colour=colour)
+    if result.facts.lag > BUSY:
+        lines += textwrap.wrap(busy(result.facts), WIDTH)
     if report is not None:
         lines.append(f"Report: {report.resolve()}")
     return "\n".join(lines)
+
+
+def busy(facts: Facts) -> str:
+    """Say that the machine may be to blame for what was broken."""
+    return (
+        f"This machine was busy: the event loop was up to {milliseconds(facts.lag)} late. Limits in seconds "
+        "allow for that; the rest may have been broken by it."
+    )
 
 
 def counted(facts: Facts) -> str:

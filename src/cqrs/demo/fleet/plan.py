@@ -44,7 +44,7 @@ class Plan:
     @property
     def seconds(self) -> float:
         """About how long a run takes; acts end when what they are about has happened."""
-        return 12.0 if self.fast else 28.0
+        return 14.0 if self.fast else 30.0
 
     @property
     def calm(self) -> float:
@@ -64,7 +64,7 @@ class Plan:
     @property
     def sync_interval(self) -> float:
         """Time between two routine exchanges of a process with the store."""
-        return 0.2 if self.fast else 0.25
+        return 0.3 if self.fast else 0.5
 
     @property
     def lease(self) -> float:

@@ -59,9 +59,8 @@ def grace(facts: Facts) -> float:
 
 def _answered(facts: Facts) -> Guarantee:
     answered = sum(asked.answer is not Answer.FAILED for asked in facts.asked)
-    again = sum(asked.tries > 1 for asked in facts.asked)
     share = percent(100.0 * answered / facts.sent) if facts.sent else "none asked"
-    measured = f"{share} ({answered} of {facts.sent}; {again} asked of another process)"
+    measured = f"{share} ({answered} of {facts.sent})"
     return Guarantee("Every caller answered", "100 %", measured, 0 < answered == facts.sent)
 
 
@@ -80,7 +79,7 @@ def _together(facts: Facts, plan: Plan) -> Guarantee:
     if len(opened) < plan.processes:
         return Guarantee(name, promised, f"{plan.processes - len(opened)} never did", False)
     spread = max(opened) - min(opened)
-    measured = f"{milliseconds(spread)} from the first to the last of {len(opened)}"
+    measured = f"{milliseconds(spread)} from first to last of {len(opened)}"
     return Guarantee(name, promised, measured, spread <= limit)
 
 
@@ -92,7 +91,7 @@ def _few_failures(facts: Facts, plan: Plan) -> Guarantee:
     calls = [call for process in facts.processes for call in process.calls]
     failed = sum(begun <= c.started <= last and c.ended is not None and not c.succeeded for c in calls)
     promised, kept = f"≤ {limit} calls", len(opened) == plan.processes and failed <= limit
-    return Guarantee("Failures until all had opened", promised, f"{failed} calls in all", kept)
+    return Guarantee("Failures until all open", promised, f"{failed} in all", kept)
 
 
 def _openings(facts: Facts, plan: Plan) -> list[float]:
@@ -115,9 +114,9 @@ def _probes(facts: Facts) -> Guarantee:
     killed = sum(process.killed is not None for process in facts.processes)
     calls = len(_shared_probes(facts))
     return Guarantee(
-        "Probes while Redis lived, in all",
+        "Probes while Redis lived",
         f"{decided + killed} calls",
-        f"{calls} calls ({decided} permits used, {killed} lost with its process)",
+        f"{calls} calls: {decided} permits, {killed} killed",
         0 < calls == decided + killed,
     )
 
@@ -141,11 +140,13 @@ def _lease(facts: Facts, plan: Plan) -> Guarantee:
     limit = plan.lease + grace(facts)
     killed = facts.marks.get("probe killed")
     later = [] if killed is None else [c for c in _shared_probes(facts) if c.started > killed]
-    name, promised = "Next probe after the kill", f"≤ {limit:.1f} s (lease {plan.lease:g} s)"
+    name, promised = "Probe after the kill", f"≤ {limit:.1f} s"
     if killed is None or not later:
         return Guarantee(name, promised, "there was none", False)
     after = later[0].started - killed
-    return Guarantee(name, promised, f"{after:.2f} s, by {later[0].process.name}", after <= limit)
+    return Guarantee(
+        name, promised, f"{after:.2f} s (lease {plan.lease:g} s), by {later[0].process.name}", after <= limit
+    )
 
 
 def _told(facts: Facts, plan: Plan) -> Guarantee:
@@ -153,7 +154,7 @@ def _told(facts: Facts, plan: Plan) -> Guarantee:
     counts = [(len(p.degraded), len(p.recovered)) for p in living]
     kept = counts == [(1, 1)] * plan.processes
     lost, found = ([count[index] for count in counts] for index in (0, 1))
-    measured = f"lost {_per(lost)}, back {_per(found)}, in {len(living)} processes"
+    measured = f"lost {_per(lost)}, back {_per(found)}, {len(living)} processes"
     return Guarantee("Loss of Redis told once", "1 × each", measured, kept)
 
 
@@ -169,8 +170,8 @@ def _unnoticed(facts: Facts) -> Guarantee:
         found = [asked for asked in facts.asked if begun <= asked.sent and asked.at < end]
     primary = sum(asked.answer is Answer.PRIMARY for asked in found)
     slowest = milliseconds(max((asked.seconds for asked in found), default=None))
-    measured = f"{primary} of {len(found)} by primaries; the slowest {slowest}"
-    return Guarantee("Redis dead, nobody noticed", "all by primaries", measured, 0 < primary == len(found))
+    measured = f"{primary} of {len(found)}; the slowest {slowest}"
+    return Guarantee("Redis dead, unnoticed", "by primaries", measured, 0 < primary == len(found))
 
 
 def _protected(facts: Facts, plan: Plan) -> Guarantee:
@@ -182,11 +183,11 @@ def _protected(facts: Facts, plan: Plan) -> Guarantee:
     ]
     # A row of failures in one process, each of its next requests; the load is spread over all.
     limit = 3 * plan.failures * plan.processes / plan.rate + grace(facts)
-    measured = f"{len(times)} of {plan.processes} opened by themselves"
+    measured = f"{len(times)} of {plan.processes} opened"
     if times:
-        measured += f", the last after {max(times):.1f} s"
+        measured += f", after {max(times):.1f} s at most"
     kept = len(times) == plan.processes and max(times) <= limit
-    return Guarantee("Redis dead, upstream failing", f"≤ {limit:.1f} s", measured, kept)
+    return Guarantee("Outage without Redis", f"≤ {limit:.1f} s", measured, kept)
 
 
 def _closed(facts: Facts, plan: Plan) -> Guarantee:
@@ -195,6 +196,6 @@ def _closed(facts: Facts, plan: Plan) -> Guarantee:
     measured = f"{len(closed)} of {plan.processes}"
     last = [p.switches[-1].at for p in closed if p.switches]
     if begun is not None and last:
-        measured += f", the last after {max(0.0, max(last) - begun):.1f} s"
+        measured += f", after {max(0.0, max(last) - begun):.1f} s at most"
     kept = len(closed) == plan.processes == len(facts.living())
-    return Guarantee("In the end closed, and shared", f"all {plan.processes}", measured, kept)
+    return Guarantee("Closed again, and shared", f"all {plan.processes}", measured, kept)

@@ -51,9 +51,18 @@ def test_the_report_goes_where_it_is_told(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_closing_says_what_was_counted_and_judges_it() -> None:
     text = closing(result(a_good_run()), Path("there.html"), colour=False)
     assert "\x1b" not in text
-    assert max(map(len, text.split("Guarantee")[0].splitlines())) <= 79
+    assert max(map(len, text.splitlines())) <= 80
     assert "✓  Every caller answered" in text
     assert "Every guarantee was kept.\nReport: " in text
+
+
+def test_a_busy_machine_is_told_of() -> None:
+    facts = a_good_run()
+    assert "busy" not in closing(result(facts), None, colour=False)
+    facts.note_lag(0.42)
+    assert "This machine was busy: the event loop was up to 420 ms late." in closing(
+        result(facts), None, colour=False
+    )
 
 
 def test_what_is_counted() -> None:
