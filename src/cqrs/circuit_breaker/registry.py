@@ -87,6 +87,8 @@ class CircuitBreakers(Steering):
         self._random = random
         self._hub = ListenerHub(listeners)
         self._hubs = (self._hub,)
+        if store is not None:
+            store.session.announcements.listen(self._hubs)  # it may be lost before there is a circuit
         self._lock = ForkedLock()
         self._entries: dict[str, CircuitBreaker] = {}
         self._to_look_at: list[str] = []

@@ -372,7 +372,8 @@ class Session:
         if self.degraded or now - self.answered_at <= self.settings.max_staleness:
             return
         self.degraded = True
-        self.announcements.lost(now - self.answered_at, self.last_error)
+        why = self.last_error or "this process has not run for so long"
+        self.announcements.lost(now - self.answered_at, why)
 
     def _recover(self, silent: float) -> None:
         self.degraded = False
