@@ -45,6 +45,7 @@ POLICIES: list[CircuitBreakerPolicy] = [
     rate_policy(minimum=5, consecutive_failures=4, slow_call_duration_threshold=1.0).replace(**RECOVERY),
 ]
 LONGEST_STEP = 15.0
+START = 1e6  # far enough from zero for a server whose clock steps back
 
 
 BY_TIME = {
@@ -67,6 +68,7 @@ class Walk:
             push=draw.random() < 0.6,
             shards=draw.choice([1, 1, 3]),
             command_timeout=0.001,
+            start=START,
             seed=seed,
         )
         self.healthy = True
@@ -82,7 +84,7 @@ class Walk:
     def step(self) -> None:
         steps, weights = zip(*STEPS, strict=True)
         (step,) = self.draw.choices(steps, weights)
-        self.log.append(f"{self.fleet.clock() - 1000.0:.2f} {step.__name__}")
+        self.log.append(f"{self.fleet.clock() - START:.2f} {step.__name__}")
         step(self)
         self.check()
 
