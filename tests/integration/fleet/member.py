@@ -182,9 +182,9 @@ class Member:
         health = self.store.health()
         return {name: getattr(health, name) for name in health.__slots__}
 
-    def seen(self, kind: str = "") -> list[dict[str, Any]]:
+    def seen(self, kind: str = "", flush: float = 5.0) -> list[dict[str, Any]]:
         """Events of a kind (of all, "") so far, in order."""
-        self.breakers.flush_listeners()
+        self.breakers.flush_listeners(flush)
         return [
             {"kind": type(event).__name__}
             | {name: _plain(getattr(event, name)) for name in event.__dataclass_fields__}

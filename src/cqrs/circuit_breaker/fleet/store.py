@@ -182,12 +182,15 @@ class Store(Orders):
     def health(self) -> StoreHealth:
         """Return how this process stands with the store."""
         session = self.session
+        started, age = session.transport is not None, max(0.0, session.clock() - session.answered_at)
+        # A process that was suspended may be asked before its thread has noticed.
+        stale = started and age > self.settings.max_staleness
         return StoreHealth(
             namespace=self.settings.namespace,
             node=session.node,
-            started=session.transport is not None,
-            degraded=session.degraded,
-            age=max(0.0, session.clock() - session.answered_at),
+            started=started,
+            degraded=session.degraded or stale,
+            age=age,
             living=max(shard.living for shard in session.shards),
             circuits=len(session.gates),
             last_error=session.last_error,
