@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 import pytest
 
-from cqrs.simulation import SCENARIOS, SharedStore, compare
-from cqrs.simulation.policies import parse_policy
-from cqrs.simulation.report import as_csv
-from tests.repository.pages import ROOT, table_rows
-
-FOLDER = ROOT / "docs" / "simulation"
-PAGE = FOLDER.parent / "simulation.md"
-Row = dict[str, str]
-
-
-def read(name: str) -> list[Row]:
-    return list(csv.DictReader(io.StringIO((FOLDER / name).read_text(encoding="utf-8"))))
-
+from cqrs.simulation import SCENARIOS, SharedStore
+from tests.repository.pages import table_rows
+from tests.unit.simulation.published import HEAD, PAGE, cells, lines, read, repeat
 
 ROWS = read("results.csv")
 SHARED = read("shared.csv")
-
-
-def repeat(published: list[Row], *, store: SharedStore | None = None) -> list[Row]:
-    """Run again what gave some rows of one scenario."""
-    policies = {row["policy"]: parse_policy(row["policy"]) for row in published}
-    scenario, processes = published[0]["scenario"], int(published[0]["processes"])
-    results = compare(policies, SCENARIOS[scenario](), processes=processes, seed=1, store=store)
-    return list(csv.DictReader(io.StringIO(as_csv(results.items()))))
+SIZES = ("10", "1000", "10000")
 
 
 @pytest.mark.parametrize("scenario", ["brown-out", "low-traffic"])
@@ -51,9 +31,9 @@ def test_published_figures_of_shared_circuits_can_be_repeated(scenario: str) -> 
 def test_the_table_of_the_page_has_the_published_figures() -> None:
     shown: dict[tuple[str, str], list[str]] = {}
     scenario = ""
-    for first, policy, *cells in (row for row in table_rows(PAGE) if len(row) == 10):
+    for first, policy, *figures in (row for row in table_rows(PAGE) if len(row) == 10):
         scenario = first or scenario
-        shown[scenario, policy.strip("`")] = cells
+        shown[scenario, policy.strip("`")] = figures
     published = {(row["scenario"], row["policy"]): row for row in ROWS}
     rows = [key for key in shown if key in published]
     assert {key[0] for key in rows} == set(SCENARIOS)
@@ -63,35 +43,16 @@ def test_the_table_of_the_page_has_the_published_figures() -> None:
         assert (leaked, needless) == (row["leaked"], row["needless_rejections"])
 
 
-def shared_cells(row: Row) -> list[str]:
-    """Write a row of ``shared.csv`` as the page shows it."""
-
-    def seconds(*columns: str) -> str:
-        return (
-            " / ".join(f"{float(row[column]):.1f}" for column in columns) + " s" if row[columns[0]] else "–"
-        )
-
-    commands = row["store_commands_per_second"]
-    return [
-        f"{float(row['availability']):.1%}",
-        row["leaked"],
-        row["needless_rejections"],
-        seconds("time_to_open_first", "time_to_open_median", "time_to_open_last"),
-        seconds("time_to_recover_median", "time_to_recover_p99"),
-        row["probes"],
-        f"{float(commands):.0f} / {row['store_peak']}" if commands else "–",
-        f"{float(commands) / int(row['processes']):.2f}" if commands else "–",
-    ]
-
-
 def test_the_table_of_shared_circuits_has_the_published_figures() -> None:
-    shown: list[list[str]] = []
-    for row in (row for row in table_rows(PAGE) if len(row) == 11):
-        scenario, processes = row[0] or shown[-1][0], row[1] or shown[-1][1]
-        shown.append([scenario, processes, *row[2:]])
-    columns = ("scenario", "processes", "circuits")
-    published = [[*(row[column] for column in columns), *shared_cells(row)] for row in SHARED]
-    assert [row for row in shown if row[0] in SCENARIOS] == published
+    text = PAGE.read_text(encoding="utf-8")
+    assert "\n".join(lines(SHARED)) in text
+    assert len(cells(SHARED[0])) == len(HEAD)
+    assert {(row["scenario"], row["processes"], row["circuits"]) for row in SHARED} == {
+        (scenario, processes, circuits)
+        for scenario in ("outage", "low-traffic", "poison-node")
+        for processes in SIZES
+        for circuits in ("own", "shared")
+    }
 
 
 def test_every_scenario_is_published_and_explained() -> None:

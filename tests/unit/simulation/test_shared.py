@@ -46,8 +46,12 @@ def test_all_processes_open_within_a_round_trip_of_the_failure_that_decides() ->
 def test_without_push_others_hear_of_it_with_their_next_exchange() -> None:
     store = SharedStore(push=False)
     result = simulate(THREE, scenario(up(10.0), down(30.0)), processes=40, store=store)
-    assert result.time_to_open is not None
-    assert 0.5 < result.time_to_open.last - result.time_to_open.first < 1.1 + 0.05  # F6
+    opening = result.time_to_open
+    assert opening is not None
+    assert opening.last - opening.median > 0.5
+    assert (
+        opening.last < 1.0 + 1.1 + 1.1 + 0.05
+    )  # a row stands for an interval, and is heard within another (F6)
 
 
 def test_one_probe_at_a_time_however_many_callers_there_are() -> None:  # fault 15
