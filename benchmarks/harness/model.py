@@ -8,6 +8,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+PEERS = (
+    "aiobreaker",
+    "circuitbreaker",
+    "diator",
+    "interlock-cb",
+    "purgatory",
+    "pybreaker",
+    "python-cqrs",
+)
+"""How labels of other libraries begin."""
+
 Loop = Callable[[int], Awaitable[None] | None]
 Measure = Callable[[], float]
 
@@ -61,6 +72,11 @@ class Subject:
     build: Builder
     floor: bool = False
 
+    @property
+    def peer(self) -> bool:
+        """Whether another library is measured."""
+        return self.label.startswith(PEERS)
+
     async def prepare(self) -> Prepared:
         """Build the subject and run its self-check."""
         prepared = self.build()
@@ -69,7 +85,10 @@ class Subject:
         return prepared
 
 
-Metric = Literal["ratio", "share", "above", "value", "speedup", "growth", "fastest"]
+Metric = Literal[
+    "ratio", "share", "above", "value", "least", "p99", "worst", "exactly", "speedup", "growth", "fastest"
+]
+Group = Literal["core", "fleet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +96,10 @@ class Target:
     """A promise about one subject of a case.
 
     Metrics: ``ratio`` value / floor, at most; ``share`` value / floor, at least; ``above`` value - floor, at
-    most; ``value`` at most; ``speedup`` overhead of ``against`` / own overhead, at least; ``growth`` value /
-    value of ``against``, at most; ``fastest`` less than every peer (``limit`` unused).
+    most; ``value`` at most; ``least`` value, at least; ``p99`` and ``worst`` 99th percentile and largest
+    value of all rounds, at most; ``exactly`` this value in all rounds; ``speedup`` overhead of ``against`` /
+    own overhead, at least; ``growth`` value / value of ``against``, at most; ``fastest`` less than every peer
+    (``limit`` unused).
     """
 
     subject: str
@@ -100,6 +121,8 @@ class Case:
     rounds: int | None = None
     """Rounds in a full run, when not the default."""
     pinned: bool = True
+    group: Group = "core"
+    """Part of the page that it belongs to: ``core``, or ``fleet`` for many processes and a server."""
     shown_peers: tuple[str, ...] | None = None
     """Peers in the summary table; None shows all of them."""
     cannot: str = ""

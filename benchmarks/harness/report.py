@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from . import machine
-from .analysis import Row, Spread, Verdict, rows, verdicts
+from .analysis import Row, Spread, Verdict, percentile, rows, verdicts
 from .coordinator import Samples
-from .model import Target
+from .model import Group, Target
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+MARKERS: dict[Group, tuple[str, str]] = {
+    "core": (BEGIN, END),
+    "fleet": (BEGIN.replace("benchmarks", "fleet benchmarks"), END.replace("benchmarks", "fleet benchmarks")),
+}
 
 
 def number(value: float) -> str:
@@ -46,6 +50,10 @@ def promise(target: Target, unit: str) -> str:
         "share": f"≥ {target.limit * 100:g} % of the floor",
         "above": f"≤ {limit} {unit} above the floor",
         "value": f"≤ {limit} {unit}",
+        "least": f"≥ {limit} {unit}",
+        "p99": f"p99 ≤ {limit} {unit}",
+        "worst": f"≤ {limit} {unit}, in every round",
+        "exactly": f"{limit} {unit}, in every round",
         "speedup": f"adds {limit}× less than {target.against}",
         "growth": f"≤ {limit}× {target.against}",
         "fastest": "faster than every peer",
@@ -62,6 +70,10 @@ def outcome(verdict: Verdict, unit: str) -> str:
         "share": f"{verdict.measured * 100:.1f} %",
         "above": f"{value} {unit}",
         "value": f"{value} {unit}",
+        "least": f"{value} {unit}",
+        "p99": f"{value} {unit} ({verdict.detail})",
+        "worst": f"{value} {unit} ({verdict.detail})",
+        "exactly": f"{value} {unit} ({verdict.detail})",
         "speedup": f"{value}×",
         "growth": f"{value}×",
         "fastest": f"{value}× ({verdict.detail})",
@@ -89,6 +101,10 @@ def _figure(row: Row, target: Target, unit: str) -> str:
         return f"{row.ratio.median * 100:.1f} %"
     if target.metric in ("above", "speedup", "fastest") and row.above:
         return f"{number(row.above.median)} {unit}"
+    if target.metric == "p99":
+        return f"{number(percentile(row.values, 0.99))} {unit}"
+    if target.metric in ("worst", "exactly"):
+        return f"{number(max(row.values))} {unit}"
     return f"{number(row.value.median)} {unit}"
 
 
@@ -216,14 +232,15 @@ def plain(samples: Samples) -> str:
     return "\n".join(lines)
 
 
-def write_between_markers(page: Path, text: str) -> None:
-    """Replace what stands between the markers of the page.
+def write_between_markers(page: Path, text: str, group: Group = "core") -> None:
+    """Replace what stands between the markers of a group in the page.
 
     Raises:
         ValueError: when the page lacks the markers.
     """
     content = page.read_text(encoding="utf-8")
-    if BEGIN not in content or END not in content:
-        raise ValueError(f"{page.name} lacks the lines {BEGIN!r} and {END!r}")
-    head, tail = content.split(BEGIN, 1)[0], content.split(END, 1)[1]
-    page.write_text(f"{head}{BEGIN}\n{text}{END}{tail}", encoding="utf-8")
+    begin, end = MARKERS[group]
+    if begin not in content or end not in content:
+        raise ValueError(f"{page.name} lacks the lines {begin!r} and {end!r}")
+    head, tail = content.split(begin, 1)[0], content.split(end, 1)[1]
+    page.write_text(f"{head}{begin}\n{text}{end}{tail}", encoding="utf-8")

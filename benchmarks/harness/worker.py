@@ -39,7 +39,7 @@ class Worker:
         self._taken: dict[str, int] = {}
         self._wrong: dict[str, str] = {}
 
-    def prepare(self, key: str, seconds: float) -> Message:
+    def prepare(self, key: str, seconds: float, peers: bool) -> Message:
         """Build every subject of the case that lives here; find how many iterations last ``seconds``."""
         case = self._cases[key]
         settings.seconds = seconds
@@ -50,7 +50,7 @@ class Worker:
         self._wrong.clear()
         missing: dict[str, str] = {}
         for subject in case.subjects:
-            if subject.environment != self._environment:
+            if subject.environment != self._environment or (subject.peer and not peers):
                 continue
             try:
                 prepared = self._runner.run(subject.prepare())

@@ -120,3 +120,46 @@ def test_a_missed_target_and_a_failed_self_check_are_shown(harness: Any) -> None
     assert "3.00× **missed**" in text
     assert "peer 5.00×" in text
     assert "**Self-check failed**: peer: it lied" in text
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit", "measured", "met"),
+    [
+        ("least", 2.0, 2.0, True),
+        ("least", 2.1, 2.0, False),
+        ("worst", 9.0, 9.0, True),
+        ("worst", 8.9, 9.0, False),
+        ("p99", 9.0, 9.0, True),
+        ("p99", 8.9, 9.0, False),
+        ("exactly", 2.0, 9.0, False),
+    ],
+)
+def test_a_target_about_all_rounds_is_not_judged_by_the_median(
+    harness: Any, metric: str, limit: float, measured: float, met: bool
+) -> None:
+    target = harness.model.Target("Holdfast", metric, limit)
+    rounds = [{"Holdfast": value} for value in (2.0, 2.0, 2.0, 9.0)]
+    [verdict] = harness.analysis.verdicts(samples_of(harness, rounds, target))
+    assert (verdict.measured, verdict.met) == (measured, met)
+
+
+def test_exactly_is_met_when_all_rounds_agree(harness: Any) -> None:
+    target = harness.model.Target("Holdfast", "exactly", 1.0)
+    [verdict] = harness.analysis.verdicts(samples_of(harness, [{"Holdfast": 1.0}] * 3, target))
+    assert verdict.met is True
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.0, 1.0), (0.5, 2.0), (0.75, 3.0), (0.99, 4.0), (1.0, 4.0)]
+)
+def test_a_percentile_is_one_of_the_values(harness: Any, share: float, expected: float) -> None:
+    assert harness.analysis.percentile((3.0, 1.0, 4.0, 2.0), share) == expected
+
+
+def test_each_group_has_a_part_of_the_page(harness: Any, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    core, fleet = ("\n".join(harness.report.MARKERS[group]) for group in ("core", "fleet"))
+    page.write_text(f"{core}\nbetween\n{fleet}\n", encoding="utf-8")
+    harness.report.write_between_markers(page, "figures\n", "fleet")
+    begin, end = harness.report.MARKERS["fleet"]
+    assert page.read_text(encoding="utf-8") == f"{core}\nbetween\n{begin}\nfigures\n{end}\n"
