@@ -54,6 +54,45 @@ def test_f9_a_view_that_was_overtaken_is_not_adopted() -> None:
     assert breaker.state == "closed"
 
 
+def test_f9_an_overtaken_view_of_a_circuit_that_is_made_later_is_not_kept() -> None:
+    fleet = Fleet(1, row_policy(1, 60.0))
+    bench = Bench(row_policy(1, 60.0), fleet.server, fleet.clock)
+    fail(fleet.nodes[0])
+    (opening,) = bench.transport.messages
+    fleet.nodes[0].breakers.reset("payments")
+    bench.store.sync()
+    bench.store.session.message(opening)
+    assert bench.breakers["payments"].state == "closed"
+
+
+def test_f9_after_a_flush_circuits_that_are_made_later_are_as_the_store_says() -> None:
+    fleet = Fleet(2, row_policy(1, 60.0))
+    fail(fleet.nodes[0])
+    fleet.advance(1.2)
+    fleet.kill(0)
+    fleet.flush()
+    fleet.advance(1.2)
+    assert circuit(fleet.nodes[1]).state == "closed"
+
+
+def test_f9_failures_in_a_row_that_nobody_heard_of_end_with_the_outage_that_was_missed() -> None:
+    fleet = Fleet(3, row_policy(4, 5.0))
+    touch(fleet)
+    fleet.partition(0)
+    fail(fleet.nodes[0], 2)
+    for node in fleet.nodes[1:] * 2:
+        fail(node)
+    until(fleet, lambda: [attempt(node) for node in fleet.nodes[1:]] and record(fleet).st == "closed", 8.0)
+    fleet.heal()
+    fleet.advance(6.2)
+    assert fleet.states("payments") == ["closed"] * 3
+    fail(fleet.nodes[1], 2)
+    fleet.advance(1.2)
+    assert fleet.states("payments") == ["closed"] * 3
+    fail(fleet.nodes[0])
+    assert fleet.states("payments") == ["closed"] * 3
+
+
 def test_f9_messages_in_the_wrong_order_end_in_the_last_state() -> None:
     fleet = Fleet(1, row_policy(1, 60.0))
     bench = Bench(row_policy(1, 60.0), fleet.server, fleet.clock)
