@@ -204,7 +204,7 @@ class Session:
                 permit.drop()
                 answer(None, error or ConnectionError("the store was closed"))
                 return
-            self._judge(permit, error, sent)
+            self._judge(permit, error, sent, bool(request["beat"]))
             if reply is not None:
                 self._meet(shard, reply, request)
             answer(reply, error)
@@ -213,14 +213,16 @@ class Session:
 
         transport.submit(shard.number, request, timeout, done)
 
-    def _judge(self, permit: Permit, error: Exception | None, sent: float) -> None:
+    def _judge(self, permit: Permit, error: Exception | None, sent: float, beat: bool) -> None:
         if error is not None:
             permit.failure(error)
             self.last_error = str(error)
-        elif permit.success() and sent >= self.answered_at:
+        elif permit.success() and beat and sent >= self.answered_at:
+            # Only what brings news counts: a server without memory may still grant probes, and nothing else.
             silent, self.answered_at = sent - self.answered_at, sent
             self.last_error = ""
-            if self.degraded:
+            # What was asked before this process was suspended says nothing of now.
+            if self.degraded and self.clock() - sent <= self.settings.max_staleness:
                 self._recover(silent)
 
     def request(self, shard: Shard, *, beat: bool = False, full: bool = False) -> Message:
