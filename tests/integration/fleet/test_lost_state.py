@@ -132,7 +132,7 @@ def test_a_store_that_forgot_a_permit_grants_one_more_and_no_third(
     server: RedisServer, workers: Callable[..., Workers]
 ) -> None:
     policy = "CircuitBreakerPolicy.consecutive(3, ttl=0.2, permit_lease=30)"
-    fleet = workers(4, server.url, policy)
+    fleet = workers(4, server.url, policy, sync_interval=3.0)  # nobody takes the restart for a lost store
     fleet.trip("pay")
     early = server.snapshot()
     until(lambda: fleet[0].hold("pay") == "probe", "it probes")

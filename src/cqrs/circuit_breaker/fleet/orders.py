@@ -170,9 +170,11 @@ class Orders:
     ) -> Future[Message]:
         session = self.session
         request = session.request(shard)
-        known = shard.views.get(identity)
-        seen = ["", 0] if known is None else list(known.seen)
-        operation = {"id": identity, "name": name, "seen": seen, "rnd": session.random(), **fields}
+        gate, known = session.gates.get(identity), shard.views.get(identity)
+        seen = ("", 0) if known is None else known.seen
+        if gate is not None:
+            seen = gate.shared.highest  # a store that was set back must not give an epoch out twice
+        operation = {"id": identity, "name": name, "seen": list(seen), "rnd": session.random(), **fields}
         wire.add(request, operation, wire.rules_of(policy, self.settings))
         answer: Future[Message] = Future()
 
