@@ -43,11 +43,19 @@ async def close(client: Any) -> None:
     await client.aclose()
     pool = getattr(client, "connection_pool", None)
     if pool is None:
+        await _close_nodes(client)
         return
     await pool.disconnect()
     for sentinel in getattr(getattr(pool, "sentinel_manager", None), "sentinels", ()):
         await sentinel.aclose()
         await sentinel.connection_pool.disconnect()
+
+
+async def _close_nodes(cluster: Any) -> None:
+    """Close what a cluster's client leaves open when it is closed in the middle of beginning anew."""
+    manager = cluster.nodes_manager
+    nodes = {id(node): node for node in (*manager.nodes_cache.values(), *manager.startup_nodes.values())}
+    await asyncio.gather(*(node.disconnect() for node in nodes.values()), return_exceptions=True)
 
 
 def watched(base: type[Any], opened: Callable[[], object], limit: float) -> type[Any]:
