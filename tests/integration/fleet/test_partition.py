@@ -52,8 +52,8 @@ def test_each_half_decides_for_itself_and_they_agree_when_it_is_over(parted: Par
     assert [each.call("pay") for each in near] == [["ok"]] * 2
     heal(fleet, proxies)
     fleet.until_state("mail", "open", limit=3)
-    assert [each.machine("pay")["fleet"] for each in near] == ["closed"] * 2, "forced on nobody"
-    until(lambda: far[0].call("pay") == ["ok"], "it probes alone")
+    # What the far half counted in the meantime may count now; a probe ends that in any case.
+    until(lambda: fleet.all("call", name="pay") == [["ok"]] * 4, "closed for all")
     for report in fleet.all("traffic_report", stop=True):
         assert report["strange"] == []
         assert set(report["counts"]) == {"ok"}
