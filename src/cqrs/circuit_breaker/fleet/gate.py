@@ -173,6 +173,7 @@ class FleetGate(Gate):
         if isinstance(token, Candidate):
             self.leave_unanswered(token)
             self._refuse()
+            return self._admitted_or_raise(self._change(self.machine.admit_or_reject))  # it has closed
         return token
 
     def _refuse(self) -> None:

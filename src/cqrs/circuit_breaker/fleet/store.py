@@ -141,6 +141,9 @@ class Store(Orders):
         with self._lock.mine():
             self._closed = True
             transport, self.session.transport = self.session.transport, None
+            if self._exit_hook is not None:
+                atexit.unregister(self._exit_hook)
+                self._exit_hook = None
         if transport is None:
             return
         deadline = time.monotonic() + timeout
@@ -201,6 +204,7 @@ class Store(Orders):
     def forked(self) -> None:
         """Begin anew in a child process: another member, with connections of its own (F8)."""
         transport = self.session.transport
+        self._exit_hook = None  # the parent's does nothing here
         self.session.renew()
         if transport is not None:
             transport.abandon()
