@@ -8,7 +8,7 @@ from typing import Any
 from cqrs.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy, CircuitOpenError, Ramp, TimeWindow
 from cqrs.circuit_breaker.fleet import wire
 from cqrs.circuit_breaker.fleet.coordinator import Coordinator
-from cqrs.circuit_breaker.fleet.records import Record
+from cqrs.circuit_breaker.fleet.coordinator.records import Record
 from cqrs.circuit_breaker.fleet.settings import StoreSettings
 from cqrs.testing import Fleet, FleetNode, MemoryServer
 

@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.servers.plugin import skip_without_server
+
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "benchmarks" / "run.py"
 PAGE = ROOT / "docs" / "benchmarks.md"
+TINY = ("--here", "--rounds", "1", "--seconds", "0.0005", "--patience", "0")
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -21,54 +24,73 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, cwd=ROOT)
 
 
-def case_keys() -> list[str]:
-    done = bench("--list")
+def case_keys(group: str) -> list[str]:
+    done = bench(group, "--list")
     assert done.returncode == 0, done.stderr
     return [line.split()[0] for line in done.stdout.splitlines()]
 
 
-KEYS = case_keys()
+CORE, FLEET = case_keys("core"), case_keys("fleet")
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What one round of everything reports, with this interpreter and without installing anything."""
+    """What one round of the core cases reports, with this interpreter and without installing anything."""
     target = tmp_path_factory.mktemp("benchmarks") / "figures.json"
-    done = bench("--here", "--rounds", "1", "--seconds", "0.0005", "--patience", "0", "--json", str(target))
+    done = bench("core", *TINY, "--json", str(target))
     assert target.exists(), done.stderr
     return json.loads(target.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", CORE)
 def test_every_subject_of_holdfast_runs_and_passes_its_self_check(report: Any, key: str) -> None:
-    case = report["cases"][key]
+    check_subjects(report["cases"][key])
+
+
+@pytest.mark.parametrize("key", CORE)
+def test_every_target_is_about_a_subject_that_was_measured(report: Any, key: str) -> None:
+    check_targets(report["cases"][key])
+
+
+@pytest.mark.parametrize("key", FLEET)
+def test_a_fleet_plays_every_case_on_its_own_server(key: str, tmp_path: Path) -> None:
+    skip_without_server()
+    target = tmp_path / "figures.json"
+    done = bench("fleet", *TINY, "--no-peers", "--case", key, "--json", str(target))
+    assert target.exists(), done.stderr
+    case = json.loads(target.read_text(encoding="utf-8"))["cases"][key]
+    check_subjects(case)
+    check_targets(case)
+
+
+def check_subjects(case: Any) -> None:
     assert case["wrong"] == {}
     assert [label for label in case["missing"] if "Holdfast" in label or "floor" in label] == []
     assert any(row["label"].startswith("Holdfast") for row in case["rows"])
     assert all(row["value"][1] is not None for row in case["rows"])
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_every_target_is_about_a_subject_that_was_measured(report: Any, key: str) -> None:
-    case = report["cases"][key]
+def check_targets(case: Any) -> None:
     measured = {row["label"] for row in case["rows"]}
     assert {target["subject"] for target in case["targets"]} <= measured
 
 
 def test_the_page_shows_every_case_that_can_be_run() -> None:
     shown = set(re.findall(r"^### `([\w-]+)`", PAGE.read_text(encoding="utf-8"), flags=re.M))
-    assert shown == set(KEYS)
+    assert shown == {*CORE, *FLEET}
 
 
-def test_a_partial_run_does_not_replace_the_page() -> None:
+@pytest.mark.parametrize("group", [(), ("core",), ("fleet",)])
+def test_a_partial_run_does_not_replace_the_page(group: tuple[str, ...]) -> None:
     before = PAGE.read_bytes()
-    done = bench("--write", "--case", "send", "--here", "--rounds", "1")
+    done = bench(*group, "--write", "--case", "e", "--here", "--rounds", "1")
     assert done.returncode == 1
     assert "full run" in done.stderr
     assert PAGE.read_bytes() == before
 
 
-def test_an_unknown_case_is_refused_by_name() -> None:
-    done = bench("--case", "no-such-case")
+@pytest.mark.parametrize("arguments", [("--case", "no-such-case"), ("core", "--case", "fleet-idle")])
+def test_an_unknown_case_is_refused_by_name(arguments: tuple[str, ...]) -> None:
+    done = bench(*arguments)
     assert done.returncode == 1
-    assert "no-such-case" in done.stderr
+    assert arguments[-1] in done.stderr

@@ -2,7 +2,7 @@
 --
 --   EVALSHA <sha> 1 <prefix> <request JSON>  ->  <reply JSON>
 --
--- The same decisions exist in Python (fleet/coordinator.py); both give the same reply to the same request.
+-- The same decisions exist in Python (fleet/coordinator); both give the same reply to the same request.
 --
 -- * Times in requests and replies are durations in whole microseconds, -1 for none: clocks of different
 --   machines are never compared (F5). A moment has 16 digits, which Lua's own conversion ("%.14g") and cjson would

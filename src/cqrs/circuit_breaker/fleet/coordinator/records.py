@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple, TypedDict
 
-from cqrs.circuit_breaker.fleet.coordinator_scores import Scores
+from cqrs.circuit_breaker.fleet.coordinator.scores import Scores
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
 from cqrs.circuit_breaker.timing import Backoff, Ramp
 

@@ -7,8 +7,8 @@ import itertools
 from collections import deque
 from typing import Any
 
-from cqrs.circuit_breaker.fleet.coordinator_scores import Scores
-from cqrs.circuit_breaker.fleet.records import HOUR, SECOND, Record, Reports
+from cqrs.circuit_breaker.fleet.coordinator.records import HOUR, SECOND, Record, Reports
+from cqrs.circuit_breaker.fleet.coordinator.scores import Scores
 
 AUDIT_LENGTH = 10_000
 

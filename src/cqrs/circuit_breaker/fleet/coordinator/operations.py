@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cqrs.circuit_breaker.fleet.coordinator_circuit import Circuit, Result
-from cqrs.circuit_breaker.fleet.coordinator_probes import acquire, renew, settle
-from cqrs.circuit_breaker.fleet.coordinator_reports import report
+from cqrs.circuit_breaker.fleet.coordinator.circuit import Circuit, Result
+from cqrs.circuit_breaker.fleet.coordinator.probes import acquire, renew, settle
+from cqrs.circuit_breaker.fleet.coordinator.reports import report
 
 
 def override(circuit: Circuit) -> Result:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from cqrs.circuit_breaker import conditions
-from cqrs.circuit_breaker.fleet.coordinator_circuit import Circuit, Result
-from cqrs.circuit_breaker.fleet.records import HOUR, SECOND, Figures, Reports, policy
+from cqrs.circuit_breaker.fleet.coordinator.circuit import Circuit, Result
+from cqrs.circuit_breaker.fleet.coordinator.records import HOUR, SECOND, Figures, Reports, policy
 from cqrs.circuit_breaker.phases import Lane
 from cqrs.circuit_breaker.states import State
 from cqrs.circuit_breaker.window import NO_COUNTS, Counts

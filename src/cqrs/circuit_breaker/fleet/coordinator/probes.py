@@ -6,9 +6,9 @@ The letters in comments name the invariants that the tests carry.
 from __future__ import annotations
 
 from cqrs.circuit_breaker import conditions
-from cqrs.circuit_breaker.fleet.coordinator_circuit import Circuit, Result
-from cqrs.circuit_breaker.fleet.coordinator_scores import Scores
-from cqrs.circuit_breaker.fleet.records import policy
+from cqrs.circuit_breaker.fleet.coordinator.circuit import Circuit, Result
+from cqrs.circuit_breaker.fleet.coordinator.records import policy
+from cqrs.circuit_breaker.fleet.coordinator.scores import Scores
 from cqrs.circuit_breaker.phases import HalfOpen
 
 SHORTEST_RETRY = 1_000

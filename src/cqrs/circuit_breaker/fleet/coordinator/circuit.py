@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cqrs.circuit_breaker.fleet.coordinator_shard import Shard
-from cqrs.circuit_breaker.fleet.records import Record, Rules, backoff
+from cqrs.circuit_breaker.fleet.coordinator.records import Record, Rules, backoff
+from cqrs.circuit_breaker.fleet.coordinator.shard import Shard
 
 Result = dict[str, Any]
 """What an operation adds to the view."""

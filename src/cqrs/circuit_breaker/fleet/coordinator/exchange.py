@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cqrs.circuit_breaker.fleet.coordinator_circuit import Circuit, clamp, finish_ramp, view
-from cqrs.circuit_breaker.fleet.coordinator_ops import OPERATIONS
-from cqrs.circuit_breaker.fleet.coordinator_shard import Shard
-from cqrs.circuit_breaker.fleet.records import Record
+from cqrs.circuit_breaker.fleet.coordinator.circuit import Circuit, clamp, finish_ramp, view
+from cqrs.circuit_breaker.fleet.coordinator.operations import OPERATIONS
+from cqrs.circuit_breaker.fleet.coordinator.records import Record
+from cqrs.circuit_breaker.fleet.coordinator.shard import Shard
 
 LONGEST_LIST = 500
 
