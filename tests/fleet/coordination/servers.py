@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import pytest
 
 from cqrs.circuit_breaker.fleet.coordinator import Coordinator
+from cqrs.circuit_breaker.fleet.coordinator.scores import Scores
 
 START_US = 1_800_000_000_000_000
 """Where the virtual clocks begin: 16 digits, as those of a real server."""
@@ -38,6 +39,11 @@ class Server(Protocol):
     def load(self, dump: Any) -> None: ...
 
 
+def members(scores: Scores) -> list[str]:
+    """Return the members of a sorted set in order."""
+    return [member for _, member in scores.order]
+
+
 class PythonServer:
     """The coordinator in Python."""
 
@@ -60,6 +66,16 @@ class PythonServer:
         if newest:
             self.last_entry = newest[0]
         return [{key: str(value) for key, value in entry.items()} for entry in reversed(newest)]
+
+    def keys(self) -> dict[str, list[str]]:
+        """Return the names of all keys; for sorted sets, with their members in order."""
+        store = self.coordinator
+        found = {"m": [], "n": members(store.nodes), "log": members(store.log)}
+        found |= {f"s:{id_}": [] for id_ in store.circuits}
+        found |= {f"p:{id_}": members(permits) for id_, permits in store.permits.items()}
+        found |= {f"r:{id_}": [] for id_ in store.reports}
+        found |= {f"z:{id_}": members(reports.seen) for id_, reports in store.reports.items()}
+        return {key: each for key, each in found.items() if each or key[0] in "msr"}
 
     def flush(self) -> None:
         self.coordinator.clear()
@@ -119,6 +135,15 @@ class LuaServer:
         keys = self.client.scan_iter(match=self.prefix + "*", count=1000)
         return [key for key in keys if not key.endswith((b":audit", b":clock"))]
 
+    def keys(self) -> dict[str, list[str]]:
+        """Return the same as ``PythonServer.keys``."""
+        found: dict[str, list[str]] = {}
+        for key in self._keys():
+            name = key.decode().removeprefix(self.prefix)
+            ordered = self.client.zrange(key, 0, -1) if name[0] in "npzl" else []
+            found[name] = [member.decode() for member in ordered]
+        return found
+
     def flush(self) -> None:
         if keys := self._keys():
             self.client.delete(*keys)
@@ -172,6 +197,10 @@ class BothServers:
         entries = self.python.audited()
         assert self.lua.audited() == entries, "Lua == Python"
         return entries
+
+    def compare_keys(self) -> None:
+        """Check that both store something under the same keys: a healthy circuit has none."""
+        assert self.lua.keys() == self.python.keys(), "Lua == Python"
 
     def flush(self) -> None:
         self.python.flush()

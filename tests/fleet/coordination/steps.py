@@ -134,7 +134,8 @@ def at(seconds: float, node: str, op: Message, **rest: Any) -> Step:
 def beat(seconds: float, node: str, **rest: Any) -> Step:
     """A beat of a node; ``full=1``, ``bye=1``, ``stale_us`` or ``audit`` change it.
 
-    Expected may be live, told_all, more, changed: the ids listed, and audited: the epochs of entries.
+    Expected may be live, told_all, more, changed: the ids listed, shown: some fields of their views, one text
+    each, and audited: the epochs of entries.
     """
     changes = {name: rest.pop(name) for name in list(rest) if name in ("full", "bye", "stale_us", "audit")}
     fields = {name: rest.pop(name) for name in list(rest) if name in ("seen", "told")}
@@ -236,8 +237,16 @@ class Run:
             self._remember(step.node, view)
         if step.op is None:
             listed = [view["id"] for view in reply.get("changed", [])]
+            keys = ("streak", "ramp_us", "ramp_for_us", "left_us", "age_us", "ov_left_us")
+            shown = [" ".join(str(view[key]) for key in keys) for view in reply.get("changed", [])]
             audited = [entry["ep"] for entry in reply.get("audit", [])]
-            return {**reply, "changed": listed, "told_all": reply.get("full"), "audited": audited}
+            return {
+                **reply,
+                "changed": listed,
+                "shown": shown,
+                "told_all": reply.get("full"),
+                "audited": audited,
+            }
         (result,) = reply["results"]
         if "err" in result:
             return dict(result)

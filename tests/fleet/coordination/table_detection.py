@@ -76,11 +76,16 @@ row(
     at(2, "c", report(1), rules=TIMED, watched=0, pool=None),
 )
 row(
+    "a node with nothing but a call that is overdue has a voice",
+    at(0, "a", report(0, 0, 1, 1), rules=TIMED, watched=1, pool=[0, 0, 1, 1, 1, 1]),
+    at(0, "b", report(1, 1), rules=TIMED, watched=1, pool=[1, 1, 1, 1, 2, 2]),
+)
+row(
     "when nothing bad is left it is no longer watched",
     at(0, "a", report(3, 1), watched=1, told=1),
     at(1, "b", GOOD, watched=1, told=0),
     at(2, "a", report(3), watched=0, told=1),
-    at(3, "a", report(3, 1), watched=1, told=1),
+    at(3, "a", report(3, 1), watched=1, told=1, pool=[3, 1, 0, 0, 1, 0]),
 )
 row(
     "it stays watched while another node has failures",
@@ -259,6 +264,10 @@ row(
     "without quorum a process that has opened is enough",
     at(0, "b", report(1000), rules=ALONE, st="closed"),
     at(0, "a", report(1, 0, o=1), rules=ALONE, st="open", why="a process has opened: one process is enough"),
+)
+row(
+    "without quorum the reason is the rate, also of a process that has opened",
+    at(0, "a", report(4, 4, o=1), rules=ALONE, why="4 of 4 calls failed: one process is enough"),
 )
 row(
     "without quorum the pool may be what meets the minimum",

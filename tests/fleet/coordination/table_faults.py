@@ -213,6 +213,20 @@ row(
     at(1, "b", acquire("t"), granted=1),
     at(1, "a", settle("t", "failure"), rules=LOOSE, st="open", why="3 of 5 probes failed", left_us=20 * S),
 )
+STRICT = rules(cfg="strict", conc=1, need=5, base_us=20 * S, max_us=90 * S, lease_us=9 * S)
+row(
+    "a grant leaves the stricter settings behind for those whose settings are not",
+    at(0, "a", BAD, rules=rules(conc=2), st="open", left_us=10 * S),
+    at(10, "b", acquire("p"), rules=STRICT, granted=1, cfg="standard"),
+    at(11, "a", acquire("q"), rules=rules(conc=2), granted=0, retry_us=8 * S),
+    at(11, "b", settle("p", "success"), rules=STRICT, st="half_open"),
+    at(11, "a", acquire("q"), rules=rules(conc=2), granted=1),
+    at(11, "a", settle("q", "success"), rules=rules(conc=2), st="half_open", ok=2),
+    at(11, "a", acquire("r"), rules=rules(conc=2), granted=1),
+    at(11, "a", settle("r", "failure", trip=1, trip_us=999 * S), st="open", left_us=90 * S),
+    at(101, "a", acquire("s"), granted=1),
+    at(101, "a", settle("s", "failure", trip=1, trip_us=0), st="open", left_us=20 * S),
+)
 row(
     "a denial leaves no settings behind",
     opened(),

@@ -60,8 +60,15 @@ row(
 row(
     "a list shows ramps as they are",
     *ramping(),
-    beat(14, "a", changed=["c"]),
-    beat(25, "b", changed=["c"]),
+    beat(14, "a", changed=["c"], shown=["1 4000000 10000000 0 4000000 -1"]),
+    beat(25, "b", changed=["c"], shown=["0 -1 -1 0 5000000 -1"]),
+)
+row(
+    "a list shows nothing of the future (the clock was set back)",
+    *ramping(),
+    at(11, "o", override("disabled", 60), id="d"),
+    beat(-3600, "a", changed=["c", "d"], shown=["1 0 10000000 0 0 -1", "0 -1 -1 0 0 60000000"]),
+    beat(-3595, "a", full=1, shown=["1 0 10000000 0 0 -1", "0 -1 -1 0 0 60000000"]),
 )
 row(
     "a list clears no expired override",
@@ -75,4 +82,6 @@ row(
     beat(0, "b", told_all=1, more=1, seq=500, changed=[f"c{number:03}" for number in range(500)]),
     beat(0, "b", told_all=0, more=0, seq=503, changed=["c500", "c501", "c502"]),
     beat(0, "b", told_all=0, more=0, seq=503, changed=[]),
+    beat(0, "c", seen=("i1", 3), told_all=0, more=0, seq=503),
+    beat(0, "c", seen=("i1", 2), told_all=0, more=1, seq=502),
 )

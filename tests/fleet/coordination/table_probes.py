@@ -83,7 +83,7 @@ row(
 )
 row(
     "permits end with their epoch",
-    *half_open(by=PAIR),
+    *half_open(by={**PAIR, "lease_us": 80 * S}),
     at(10, "b", acquire("q"), rules=PAIR, granted=1, lives=2),
     at(11, "a", settle("p", "failure", trip=1), rules=PAIR, st="open", lives=0),
     at(31, "a", acquire("r"), rules=PAIR, granted=1, lives=1),
@@ -234,6 +234,11 @@ row(
     ),
 )
 row(
+    "a call that asks for no time gets the shortest, not the next",
+    *half_open(),
+    at(10, "a", settle("p", "failure", trip=1, trip_us=0), st="open", streak=2, left_us=10 * S),
+)
+row(
     "ignored and cancelled probes use nothing up",
     *half_open(),
     *[
@@ -315,6 +320,19 @@ row(
         st="open",
         why="2 probes in a row were lost",
     ),
+)
+row(
+    "a denial that has reaped remembers how many were lost",
+    *half_open(by=rules(need=2, conc=2)),
+    at(12, "b", acquire("q"), rules=rules(need=2, conc=2), granted=1, lives=2),
+    at(15.5, "c", acquire("r"), rules=rules(need=2, conc=1), granted=0, retry_us=1_500_000, lives=1),
+    at(17, "c", acquire("r"), rules=rules(need=2, conc=2), granted=0, st="open"),
+)
+row(
+    "a permit ends with its lease, not before",
+    *half_open(),
+    at(14.999999, "b", acquire("q"), granted=0, retry_us=1_000, lives=1),
+    at(15, "b", acquire("q"), granted=1, lives=1),
 )
 row(
     "an outcome ends the row of lost ones",

@@ -149,6 +149,11 @@ row(
     ),
 )
 row(
+    "an override for no time is over when somebody looks",
+    at(0, "o", override("disabled", 0), ov="disabled", ov_left_us=0, ep=1),
+    at(0, "a", VIEW, ov="", ep=2, why="override expired"),
+)
+row(
     "a sticky override stays",
     at(0, "o", override("forced_open"), ov_left_us=-1, why="override: forced_open", ov_why="", ov_by=""),
     at(999_999, "a", acquire("p"), granted=0, retry_us=60 * S, ov="forced_open"),
@@ -218,7 +223,19 @@ row(
     *half_open(),
     at(10, "a", settle("p", "failure", trip=1), streak=2, ep=3),
     at(11, "o", override("disabled", by="ann"), ep=4, streak=2),
-    at(12, "o", reset(), st="closed", ep=5, ov="", ov_by="", streak=0, why="reset", told=1),
+    at(
+        12,
+        "o",
+        reset(),
+        st="closed",
+        ep=5,
+        ov="",
+        ov_by="",
+        streak=0,
+        why="reset",
+        told=1,
+        audit=[{"by": "", "mode": "", "ttl_us": -1}],
+    ),
     at(13, "a", BAD, seen=("i1", 5), st="open", streak=1),
 )
 row(

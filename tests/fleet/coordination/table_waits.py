@@ -84,6 +84,12 @@ row(
     at(0, "a", report(batch=(1, "FFF")), rules=ROW, st="open", audit=[{"n": 0, "reporters": 0, "row": 3}]),
 )
 row(
+    "a node that is swept may number from the beginning",
+    at(0, "a", report(1, 1, batch=(5, "F")), rules=ROW, row=1),
+    at(31, "b", report(1, 1), rules=ROW, row=1),
+    at(32, "a", report(1, 1, batch=(1, "F")), rules=ROW, row=2),
+)
+row(
     "the row needs no quorum and no grace",
     *[beat(0, node) for node in "abcde"],
     at(0, "a", report(batch=(1, "FFF")), rules={**ROW, "quorum": 1.0}, st="open"),
@@ -130,6 +136,19 @@ row(
     *THREE[:2],
     at(0, "a", report(batch=(1, "FF")), rules=CROWD, row=2, watched=1, told=1),
     at(0, "b", report(batch=(1, "F")), rules=CROWD, st="open", why="3 failures in a row"),
+)
+row(
+    "a row of one stands at once, also in a crowd",
+    *THREE,
+    at(0, "a", report(batch=(1, "F")), rules={**CROWD, "row": 1}, st="open", why="1 failure"),
+)
+row(
+    "a fleet that has grown to a crowd need not know of a row that is short",
+    *THREE[:2],
+    at(0, "a", report(batch=(1, "F")), rules=CROWD, row=1, watched=1, told=1),
+    THREE[2],
+    at(0, "a", report(batch=(2, "F")), rules=CROWD, row=0, watched=0, told=1),
+    at(0, "b", report(batch=(1, "F")), rules=CROWD, row=3, watched=1, told=1),
 )
 row(
     "a crowd that has gone need not be asked",

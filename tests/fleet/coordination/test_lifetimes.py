@@ -151,8 +151,8 @@ def test_a_denial_prolongs_nothing(both: BothServers) -> None:
         assert lifetimes == {"m": NEVER, "log": NEVER, "s:c": NOT_TOUCHED, "p:c": NOT_TOUCHED}
 
 
-def exchange(coordinator: Coordinator, seconds: int, op: dict[str, object]) -> dict[str, object]:
-    request = {
+def asked(seconds: int, op: dict[str, object]) -> dict[str, object]:
+    return {
         "node": "a",
         "inc": f"i{seconds}",
         "beat": 1,
@@ -161,7 +161,10 @@ def exchange(coordinator: Coordinator, seconds: int, op: dict[str, object]) -> d
         "rules": [LONG],
         "ops": [{"id": "c", "name": "c", "seen": ["", 0], "rnd": 0.0, "rules": 0, **op}],
     }
-    reply = coordinator.exchange(request, seconds * S)
+
+
+def exchange(coordinator: Coordinator, seconds: int, op: dict[str, object]) -> dict[str, object]:
+    reply = coordinator.exchange(asked(seconds, op), seconds * S)
     view: dict[str, object] = reply["results"][0]["view"]
     return view
 
@@ -201,3 +204,21 @@ def test_reports_permits_and_nodes_are_forgotten() -> None:
     coordinator.expire(20_075 * S)
     assert not coordinator.permits
     assert exchange(coordinator, 20_076, VIEW)["st"] == "half_open"
+
+
+@pytest.mark.parametrize(("seconds", "age"), [(100, 0), (104, 4), (99, 0)])
+def test_entries_of_the_audit_have_an_age(seconds: int, age: int) -> None:
+    coordinator = Coordinator()
+    exchange(coordinator, 100, report(4, 4))
+    reply = coordinator.exchange(asked(seconds, VIEW) | {"audit": 3}, seconds * S)
+    (entry,) = reply["audit"]
+    assert (entry["to"], entry["n"], entry["ago_us"]) == ("open", "4", age * S)
+
+
+def test_who_reads_the_audit_may_empty_it() -> None:
+    coordinator = Coordinator()
+    exchange(coordinator, 100, report(4, 4))
+    coordinator.audit.clear()
+    exchange(coordinator, 110, acquire("p"))
+    reply = coordinator.exchange(asked(111, VIEW) | {"audit": 3}, 111 * S)
+    assert [(entry["to"], entry["ago_us"]) for entry in reply["audit"]] == [("half_open", S)]

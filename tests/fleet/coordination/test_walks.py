@@ -31,6 +31,8 @@ def walk(server: Server, number: int) -> None:
             story.check(python)
             if step % 10 == 9:
                 story.compare()
+                if isinstance(server, BothServers):
+                    server.compare_keys()
     except AssertionError as error:
         error.add_note(f"walk {number}, rules {json.dumps(story.rules)}")
         error.add_note("its last steps:\n  " + "\n  ".join(json.dumps(each) for each in story.log[-12:]))
