@@ -128,6 +128,21 @@ def test_a_store_that_is_set_back_gives_no_epoch_out_twice(
     assert len({machine["epoch"] for machine in fleet.all("machine", name="pay")}) == 1
 
 
+def test_an_override_after_a_store_was_set_back_gives_no_epoch_out_twice(
+    server: RedisServer, workers: Callable[..., Workers]
+) -> None:
+    fleet = workers(1, server.url, "CircuitBreakerPolicy.consecutive(3, ttl=60)")
+    fleet.trip("pay")
+    early = server.snapshot()
+    for mode in ("disabled", "metrics_only", "forced_open"):
+        fleet[0].override("pay", mode=mode)
+    until(lambda: fleet[0].machine("pay")["epoch"] == 4, "heard of")
+    server.rollback(early)
+    until(lambda: fleet[0].machine("pay")["epoch"] == 1, "heard of the store as it was")
+    fleet[0].override("pay", mode="disabled")
+    assert fleet[0].view("pay")["epoch"] == 5
+
+
 def test_a_store_that_forgot_a_permit_grants_one_more_and_no_third(
     server: RedisServer, workers: Callable[..., Workers]
 ) -> None:
