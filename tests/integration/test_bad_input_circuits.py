@@ -44,6 +44,7 @@ SECONDS = (
     "wait_duration_in_open",
     "probe_timeout",
     "max_probe_duration",
+    "permit_lease",
     "max_wait_duration_in_half_open",
 )
 COUNTS = (
