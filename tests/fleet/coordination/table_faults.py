@@ -228,6 +228,13 @@ row(
     at(101, "a", settle("s", "failure", trip=1, trip_us=0), st="open", left_us=20 * S),
 )
 row(
+    "a grant leaves them behind also while half-open",
+    *half_open(by=rules(conc=2)),
+    at(10, "b", acquire("q"), rules=rules(conc=2, need=5), granted=1),
+    at(11, "a", settle("p", "success"), rules=rules(conc=2), st="half_open", ok=1),
+    at(11, "b", settle("q", "success"), rules=rules(conc=2), st="half_open", ok=2),
+)
+row(
     "a denial leaves no settings behind",
     opened(),
     at(1, "b", acquire("p"), rules=rules(max_us=90 * S), granted=0),

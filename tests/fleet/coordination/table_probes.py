@@ -342,6 +342,8 @@ row(
     at(21, "c", settle("r", "ignored"), st="half_open"),
     at(21, "c", acquire("r"), granted=1),
     at(26, "d", acquire("s"), granted=1, st="half_open"),
+    at(31, "d", acquire("t"), granted=1, st="half_open"),
+    at(36, "d", acquire("u"), granted=0, st="open", why="3 probes in a row were lost"),
 )
 row(
     "a cancelled one does not",
