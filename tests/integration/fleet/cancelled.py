@@ -164,3 +164,10 @@ def abandon_stream(member: Member, cycle: bool = False) -> None:
     loop.run_until_complete(asyncio.sleep(0))  # where an asynchronous one is closed
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
+
+
+def let_go_of_the_store(member: Member) -> None:
+    """Keep a permit and nothing else, as at the end of a ``main()`` whose locals have gone."""
+    member.joined = False
+    del member.breakers, member.store
+    gc.collect()

@@ -55,6 +55,7 @@ class Probes:
         self._session = session
         self._running: dict[str, Running] = {}
         self._ended: deque[Ended] = deque()
+        self._telling: dict[str, Ended] = {}  # what was said of an end, and not answered yet
         self._spare: dict[str, Spare] = {}
 
     # ------------------------------------------------------------------ asked for by gates
@@ -152,7 +153,10 @@ class Probes:
         fields = _fields(verdict, slow)
         wire.add(request, self._settlement(gate, candidate, fields, candidate.seen), session.rules_of(gate))
 
+        self._telling[candidate.permit] = self._end(gate, candidate, fields)
+
         def answer(reply: Message | None, error: Exception | None) -> None:
+            self._telling.pop(candidate.permit, None)
             if reply is None:
                 self._remember(gate, candidate, fields)
             else:
@@ -170,8 +174,13 @@ class Probes:
     def _remember(
         self, gate: FleetGate, candidate: Candidate, fields: dict[str, Any], unsure: bool = False
     ) -> None:
+        self._ended.append(self._end(gate, candidate, fields, unsure))
+
+    def _end(
+        self, gate: FleetGate, candidate: Candidate, fields: dict[str, Any], unsure: bool = False
+    ) -> Ended:
         until = self._session.clock() + gate.machine.policy.permit_lease
-        self._ended.append(Ended(gate, candidate, fields, until, candidate.seen, unsure))
+        return Ended(gate, candidate, fields, until, candidate.seen, unsure)
 
     # ------------------------------------------------------------------ with the regular exchange
 
@@ -243,7 +252,14 @@ class Probes:
             self._ended.append(ended._replace(seen=now))
 
     def give_back(self, shard: Shard, request: Message) -> None:
-        """Add the return of all permits to a request, when the process leaves."""
+        """Add the return of all permits to a request, when the process leaves.
+
+        Also what was said of ended probes without an answer: nobody will say it again; twice does no harm.
+        """
+        for ended in [*list(self._ended), *list(self._telling.values())]:
+            if self._session.shard_of(ended.gate) is shard:
+                settlement = self._settlement(ended.gate, ended.candidate, ended.fields, ended.seen)
+                wire.add(request, settlement, self._session.rules_of(ended.gate))
         spare = [Running(each.gate, each.candidate) for each in list(self._spare.values())]
         for gate, candidate in [*list(self._running.values()), *spare]:
             if self._session.shard_of(gate) is shard:

@@ -94,7 +94,7 @@ class Store(Orders):
                 session.answered_at = session.next_sync = session.clock()  # there was nobody to answer
                 session.transport.wake()
                 if self._exit_hook is None:
-                    self._exit_hook = _close_at_exit(weakref.ref(self))
+                    self._exit_hook = _close_at_exit(self)
 
     def adopt(self, gate: FleetGate, hubs: tuple[ListenerHub, ...]) -> None:
         """Share a circuit."""
@@ -226,13 +226,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_all)
 
 
-def _close_at_exit(store: weakref.ref[Store]) -> Callable[[], None]:
+def _close_at_exit(store: Store) -> Callable[[], None]:
+    """Close a store that is in use when the interpreter exits, and keep it until then.
+
+    Its thread works on when the application has let go of it; a weak reference would find it gone at the end
+    of a ``main()`` whose locals have gone, and nobody would give permits back.
+    """
     pid = os.getpid()
 
     def close() -> None:
-        known = store()
-        if known is not None and os.getpid() == pid:
-            known.close(0.2)
+        if os.getpid() == pid:
+            store.close(0.2)
 
     atexit.register(close)
     return close
