@@ -216,9 +216,10 @@ def test_odd_namespaces_and_names_are_shared_like_others(
     server: RedisServer, workers: Callable[..., Workers], namespace: str
 ) -> None:
     fleet = workers(2, server.url, POLICY, namespace=namespace)
-    for name in ODD:
+    names = ODD if namespace == ODD[0] else ODD[:2]  # all of either, not each with each
+    for name in names:
         fleet[0].call(name, outcome="fail", times=3)
-    for name in ODD:
+    for name in names:
         fleet.until_state(name, "open", "half_open/probing", limit=5)
     assert fleet.all("seen", kind="StoreRefused") == [[], []]
     assert fleet.all("state", name="never used") == ["closed", "closed"]
