@@ -78,6 +78,8 @@ def _system(error: BaseException) -> str | None:
             return "there is no such socket"
         if isinstance(cause, ConnectionResetError | BrokenPipeError):
             return "connection lost"
+        if isinstance(cause, AttributeError) and "_add_writer" in str(cause):
+            return "connection lost"  # how asyncio in Python 3.12 says that it found out while writing
         if cause is None:
             break
         cause = cause.__cause__ or cause.__context__
