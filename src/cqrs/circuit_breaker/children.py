@@ -22,7 +22,7 @@ class VetoedGate(Gate):
     def enter(self) -> Token:
         machine = self.parent.machine
         phase = machine.phase
-        shut = phase if isinstance(phase, Shut) else machine.standing_barrier()
+        shut = phase if isinstance(phase, Shut) else machine.barrier
         if shut is not None and shut.state is not State.HALF_OPEN:
             now = self.clock()
             if machine.effective(now)[0] is shut.state:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import cast
 
 from cqrs.exceptions import CqrsError
@@ -86,9 +88,10 @@ class CircuitOpenError(CqrsError):
         return text
 
 
-def quick_rejection(*fields: str | float | None) -> CircuitOpenError:
-    """Return an error from all its fields in order, without the cost of ``__init__``."""
-    return CircuitOpenError.__new__(CircuitOpenError, *fields)
+quick_rejection: Callable[..., CircuitOpenError] = functools.partial(
+    CircuitOpenError.__new__, CircuitOpenError
+)
+"""Return an error from all its fields in order, without the cost of ``__init__``."""
 
 
 class StoreError(CqrsError):

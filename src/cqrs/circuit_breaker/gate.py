@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.circuit_breaker.events import CallFailed, CallRejected, CircuitEvent
@@ -78,13 +78,15 @@ class Gate:
         machine = self.machine
         lane = machine.lane
         if lane is None:
-            shut = machine.phase
-            if LOCK_FREE and type(shut) is Shut:
+            shut: Any = machine.barrier
+            if shut is None:
+                shut = machine.phase
+            if LOCK_FREE and shut.bars:
                 now = self.clock()
                 ends = machine.mode_until  # an override may expire before the wait is over
                 if now < shut.until and (ends is None or now < ends):
                     machine.totals.rejected += 1
-                    error = shut.rejection(now)
+                    error: CircuitOpenError = shut.rejection(now)
                     if self.listened():
                         self._report_rejection(error, now)
                     raise error

@@ -7,7 +7,7 @@ it. So "same era" is "same object", and what a call of an earlier era does lands
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from cqrs.circuit_breaker.errors import CircuitOpenError, quick_rejection
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
@@ -50,6 +50,7 @@ class Lane:
     )
 
     kind = "lane"
+    bars = False
     limit: float | None = None
     waits = False
 
@@ -155,6 +156,9 @@ class Probe(Grant):
 class Shut:
     """Calls are rejected: open until a deadline, or forced open."""
 
+    bars = True
+    """Whether calls before ``until`` are rejected."""
+
     __slots__ = (
         "concurrent",
         "era",
@@ -192,6 +196,8 @@ class Shut:
 
 class HalfOpen:
     """A few probes decide."""
+
+    bars = False
 
     __slots__ = (
         "bad",
@@ -233,6 +239,12 @@ Phase = Lane | Shut | HalfOpen
 
 class Barrier(Protocol):
     """What others may put before a circuit, whatever its own phase is."""
+
+    bars: ClassVar[bool]
+    """Whether a call before ``until`` may be rejected by a look."""
+
+    until: float
+    """Monotonic moment."""
 
     @property
     def state(self) -> State:

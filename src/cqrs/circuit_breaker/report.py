@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cqrs.circuit_breaker import conditions
 from cqrs.circuit_breaker.conditions import Condition
 from cqrs.circuit_breaker.machine import Machine
-from cqrs.circuit_breaker.phases import RUNNING, HalfOpen, Lane, Shut
+from cqrs.circuit_breaker.phases import RUNNING, Barrier, HalfOpen, Lane, Shut
 from cqrs.circuit_breaker.states import Mode, State
 from cqrs.circuit_breaker.window import Counts
 
@@ -124,7 +124,7 @@ def snapshot(machine: Machine, now: float) -> Snapshot:
     remaining = None
     if isinstance(phase, Shut) and phase.until != math.inf and state in (State.OPEN, State.FORCED_OPEN):
         remaining = max(0.0, phase.until - now)
-    elif state is State.OPEN and (barrier := machine.standing_barrier()) is not None:
+    elif state is State.OPEN and (barrier := machine.barrier) is not None:
         remaining = barrier.rejection(now).retry_after
     return Snapshot(
         name=machine.name,
@@ -163,7 +163,7 @@ def explain(machine: Machine, now: float) -> Explanation:
     phase, policy = machine.phase, machine.policy
     found: list[Condition] = []
     reason = ""
-    barrier = machine.standing_barrier()
+    barrier: Barrier | None = machine.barrier
     if barrier is not None and not isinstance(phase, Shut) and (state, phase_word) == barrier.effective(now):
         reason, ends = barrier.explain(now)
         found += [Condition(name, value, limit, value >= limit) for name, value, limit in ends]

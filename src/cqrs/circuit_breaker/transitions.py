@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cqrs.circuit_breaker import conditions
 from cqrs.circuit_breaker.events import CircuitEvent, OverrideChanged, PolicyReloaded, StateChanged
-from cqrs.circuit_breaker.phases import Barrier, HalfOpen, Lane, Phase, Shut
+from cqrs.circuit_breaker.phases import HalfOpen, Lane, Phase, Shut
 from cqrs.circuit_breaker.policy import CircuitBreakerPolicy
 from cqrs.circuit_breaker.states import Mode, State
 from cqrs.circuit_breaker.totals import NOTHING, Totals
@@ -51,6 +51,9 @@ class Transitions:
     """Whether every success must be looked at, because others wait for one."""
 
     phase: Phase
+
+    barrier: Any = None
+    """What others that share the circuit have put before it: a ``phases.Barrier``."""
 
     def __init__(
         self, name: str, policy: CircuitBreakerPolicy, now: float, random: Callable[[], float]
@@ -199,10 +202,6 @@ class Transitions:
 
     def fleet_view(self) -> FleetView | None:
         """Return what is known of the fleet's side of a shared circuit."""
-        return None
-
-    def standing_barrier(self) -> Barrier | None:
-        """Return what others that share the circuit have put before it."""
         return None
 
     def at_rest(self) -> bool:

@@ -83,13 +83,6 @@ class FleetGate(Gate):
             finally:
                 if machine.dirty:
                     self.touch()
-        now = self.clock()
-        if barrier is not None and now < barrier.until and not over:
-            machine.totals.rejected += 1
-            error = barrier.rejection(now)
-            if self.listened():
-                self._report_rejection(error, now)
-            raise error
         answer: Ask | Grant | CircuitOpenError | None
         if barrier is not None and barrier.kind is RAMPING:
             answer = self._change(machine.admit_ramping)
@@ -97,7 +90,7 @@ class FleetGate(Gate):
             fleet = self.fleet
             answer = self._change(machine.ask, fleet.degraded, fleet.random, 1.0 + 2 * fleet.patience)
         if isinstance(answer, Ask):
-            candidate = Candidate(answer, now, machine.policy.effective_probe_timeout)
+            candidate = Candidate(answer, self.clock(), machine.policy.effective_probe_timeout)
             self.fleet.acquire(self, candidate)
             return candidate
         return self._admitted_or_raise(answer)

@@ -330,9 +330,6 @@ class SharedMachine(ReportingMachine):
     def fleet_view(self) -> FleetView:
         return self.view
 
-    def standing_barrier(self) -> Barrier | None:
-        return self.barrier
-
     def at_rest(self) -> bool:
         """Whether a fresh circuit would know as much of the fleet as this one."""
         return (

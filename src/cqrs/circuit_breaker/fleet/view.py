@@ -144,6 +144,8 @@ class Barrier:
     or the time at which another probe may be asked for. Changed under the circuit's lock.
     """
 
+    bars = True
+
     __slots__ = (
         "asking",
         "credit",
