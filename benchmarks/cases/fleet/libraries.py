@@ -99,9 +99,15 @@ class Holdfast(Library):
             quorum=0.0,
         )
 
-    def listen(self) -> None:
-        """Note the names of events from now on."""
-        self.breakers.add_listener(lambda event: self.events.append(type(event).__name__))
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """Note the names of events from now on, and pass them on."""
+
+        def note(event: Any) -> None:
+            name = type(event).__name__
+            self.events.append(name)
+            heard(name)
+
+        self.breakers.add_listener(note)
 
     async def start(self) -> None:
         assert await self.store.astart(5.0), "the store does not answer"
@@ -169,7 +175,9 @@ class Interlock(Library):
         self._breaker = CircuitBreaker
         # Between two polls it may believe in a state from before its own decision: as long as by default.
         options = {"key_prefix": f"{NAMESPACE}:", "poll_interval": min(1.0, rules.interval)}
-        self._client = redis.asyncio.Redis.from_url(url)
+        # Hundreds of tasks ask at once; a pool that refuses them, as by default, would make it go on alone.
+        pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=50, timeout=20)
+        self._client = redis.asyncio.Redis(connection_pool=pool)
         self._async = AsyncRedisStorage(self._client, **options)
         self._sync = RedisStorage(redis.Redis.from_url(url), **options)
         fields: dict[str, Any] = {

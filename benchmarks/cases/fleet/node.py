@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import threading
 import traceback
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ class Node:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._sending = threading.Lock()
         self.libraries: dict[str, Library] = {}
         self.kept: dict[str, Any] = {}
         self.events: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -29,8 +31,12 @@ class Node:
         self._ended = asyncio.Event()
 
     def tell(self, what: Any) -> None:
-        """Send word to the stage while an order runs."""
-        self._connection.send(("told", what))
+        """Send word to the stage while an order runs; from any thread."""
+        self._send(("told", what))
+
+    def _send(self, message: tuple[str, Any]) -> None:
+        with self._sending:
+            self._connection.send(message)
 
     def event(self, name: str) -> asyncio.Event:
         """The event that the stage sets by its name."""
@@ -64,7 +70,7 @@ class Node:
             answer = ("missing", f"{type(error).__name__}: {error}")
         except Exception:
             answer = ("failed", traceback.format_exc())
-        self._connection.send(answer)
+        self._send(answer)
 
 
 async def set_up(node: Node, label: str, url: str, rules: Rules) -> None:

@@ -20,7 +20,7 @@ from .tally import Tally
 PROCESSES = 20
 CALLERS = 500
 """In each process."""
-PACE = 0.2
+PACE = 0.4
 """Seconds, on average, between two calls of a caller that was rejected."""
 PERMITTED = 3
 EVERYBODY = -1
@@ -53,7 +53,7 @@ LOAD = Case(
         "while the fourth one probes; commands that reach the server in 2 s, per process and second."
     ),
     unit="commands/s",
-    rounds=3,
+    rounds=2,
     pinned=False,
     group="fleet",
     targets=(
@@ -170,7 +170,7 @@ def _one_recovery(nodes: list[NodeProcess], tally: Tally, label: str, names: Ite
         each.begin(call_over_and_over, label, name, amount(CALLERS, 20))
     for each in nodes:
         assert each.hear() == "ready"
-    seen, complete, last = 0, 0, time.monotonic() + 20.0
+    seen, complete, last = 0, 0, time.monotonic() + (20.0 if label == Holdfast.label else 8.0)
     while (seen < PERMITTED or complete < len(nodes)) and time.monotonic() < last:
         found = first_to_tell(nodes, last - time.monotonic())
         if found is not None and found[1] == EVERYBODY:
@@ -184,8 +184,9 @@ def _one_recovery(nodes: list[NodeProcess], tally: Tally, label: str, names: Ite
     for each in nodes:
         each.result()
         each.told.clear()
-    assert seen >= PERMITTED, f"{arrived} probes of {PERMITTED} within 20 s"
-    assert complete == len(nodes), f"all tasks of {complete} processes made a call within 20 s"
+    assert seen >= PERMITTED, f"{arrived} probes of {PERMITTED} in time"
+    if label == Holdfast.label:
+        assert complete == len(nodes), f"all tasks of only {complete} processes made a call in time"
     return {"arrived": float(arrived), "most": float(most)}
 
 

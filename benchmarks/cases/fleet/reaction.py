@@ -59,7 +59,7 @@ KILL = Case(
         f"the circuit opens again, here for 0.5 s more. {GIVE_UP:g} s: it had not happened by then."
     ),
     unit="s",
-    rounds=8,
+    rounds=6,
     pinned=False,
     group="fleet",
     targets=(Target("Holdfast, next probe", "worst", LEASE + 0.2),),
@@ -198,10 +198,10 @@ def _one_trip(nodes: list[NodeProcess], label: str, name: str) -> Figures:
 _pushed = _trips(Holdfast.label, Rules(), None)
 _pushed.add(TRIP, _PUSHED, "last")
 _pushed.add(TRIP, f"{_PUSHED}, the process in the middle", "median")
-_trips(Holdfast.label, Rules(push=False), 15).add(TRIP, _POLLED, "last")
+_trips(Holdfast.label, Rules(push=False), 10).add(TRIP, _POLLED, "last")
 for _label in PEERS:
     # Where the count is kept in Redis, every success of another process sets it back: one failure must do.
-    _trips(_label, Rules(failures=5 if _label == Interlock.label else 1), 10).add(TRIP, _label, "last")
+    _trips(_label, Rules(failures=5 if _label == Interlock.label else 1), 6).add(TRIP, _label, "last")
 
 
 # -- the death of the prober -----------------------------------------------------------------------
@@ -260,7 +260,7 @@ def _one_kill(nodes: list[NodeProcess], label: str, name: str) -> tuple[NodeProc
 
 for _label, _kind, _rounds, _probes in (
     (Holdfast.label, "Holdfast", None, 3),
-    (Holdfast.label, "Holdfast, a single probe permitted", 3, 1),
+    (Holdfast.label, "Holdfast, a single probe permitted", 2, 1),
     (Interlock.label, "interlock-cb", 1, 3),
 ):
     _killing = _kill(_label, _rounds, _probes)

@@ -13,6 +13,7 @@ from functools import cache
 from multiprocessing.connection import Connection, wait
 from typing import Any, Self
 
+from harness.environments import BENCHMARKS, PROJECT
 from harness.model import Unavailable, settings
 
 from . import node as node_module
@@ -35,7 +36,10 @@ def context() -> Any:
         chosen = multiprocessing.get_context("forkserver")
     except ValueError:
         return multiprocessing.get_context("spawn")
-    chosen.set_forkserver_preload(["__main__", "cqrs.circuit_breaker", "redis.asyncio", node_module.__name__])
+    # That process finds modules by its environment only, and imports nothing of __main__.
+    places = (str(BENCHMARKS), str(PROJECT), os.environ.get("PYTHONPATH", ""))
+    os.environ["PYTHONPATH"] = os.pathsep.join(place for place in places if place)
+    chosen.set_forkserver_preload(["cases", "cqrs.circuit_breaker", "redis.asyncio"])
     return chosen
 
 
@@ -99,12 +103,16 @@ class NodeProcess:
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.join(PATIENCE)
 
-    def close(self) -> None:
-        """End the process, by force when it does not go by itself."""
+    def ask_to_end(self) -> None:
+        """Have the process go by itself."""
         try:
             self.connection.send(("end", None))
         except OSError:
             pass
+
+    def close(self) -> None:
+        """End the process, by force when it does not go by itself."""
+        self.ask_to_end()
         self.process.join(2.0)
         if self.process.is_alive():
             self.process.kill()
@@ -187,6 +195,8 @@ class Stage:
 
     def close(self) -> None:
         """End everything."""
+        for each in self.nodes:
+            each.ask_to_end()
         for each in self.nodes:
             each.close()
         self.nodes.clear()
