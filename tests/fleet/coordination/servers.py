@@ -68,8 +68,8 @@ class PythonServer:
         return [{key: str(value) for key, value in entry.items()} for entry in reversed(newest)]
 
     def stored(self, id_: str) -> Message:
-        """Return all that is kept of a circuit, with the field names of the hashes in Redis; sets as dicts."""
-        store, found = self.coordinator, {}
+        """Return all that is kept of a circuit, by the names of keys and fields in Redis."""
+        store, found = self.coordinator, dict[str, Any]()
         if (record := store.circuits.get(id_)) is not None:
             found["s"] = {name: str(value) for name, value in vars(record).items() if name != "expires"}
         if permits := store.permits.get(id_):

@@ -110,7 +110,7 @@ class Step:
     at: float
     node: str
     op: Message | None
-    rules: Message = field(default_factory=lambda: RULES)
+    rules: Message | None = field(default_factory=lambda: RULES)
     id: str = "c"
     rnd: float = 0.0
     seen: tuple[str, int] | None = None
@@ -124,6 +124,7 @@ class Step:
 def at(seconds: float, node: str, op: Message, **rest: Any) -> Step:
     """One operation of a node at a time, in seconds; what is no field of ``Step`` is expected of the result.
 
+    ``rules=None``: the operation carries no settings.
     Expectations are fields of the result or of its view. ``told`` is the number of messages published and
     ``audit`` what their entries contain.
     """
@@ -203,7 +204,7 @@ class Run:
             "seen": self.shards.get(step.node, ["", 0]),
             "full": 0,
             "bye": 0,
-            "rules": [step.rules],
+            "rules": [] if step.rules is None else [step.rules],
             "ops": [],
         }
         if step.beat is not None:
@@ -227,7 +228,8 @@ class Run:
     def _operation(self, step: Step, op: Message) -> Message:
         seen = list(step.seen) if step.seen is not None else self.circuits.get((step.node, step.id), ["", 0])
         common = {"id": step.id, "name": f"the {step.id}", "seen": seen, "rnd": step.rnd}
-        return {**common, **op} if op["op"] == "renew" else {**common, "rules": 0, **op}
+        carried = {} if step.rules is None or op["op"] == "renew" else {"rules": 0}
+        return {**common, **carried, **op}
 
     def _learn(self, step: Step, reply: Message) -> Message:
         """Remember what a node is told, and return it in one piece."""

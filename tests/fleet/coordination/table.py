@@ -5,9 +5,17 @@ Every guard of the protocol has a row; the rows stand in the modules ``table_*``
 
 from __future__ import annotations
 
-from . import table_detection, table_faults, table_log, table_probes, table_recovery, table_waits
+from . import (
+    table_detection,
+    table_faults,
+    table_limits,
+    table_log,
+    table_probes,
+    table_recovery,
+    table_waits,
+)
 from .rows import TABLE
 
-SUBJECTS = [table_detection, table_waits, table_probes, table_recovery, table_faults, table_log]
+SUBJECTS = [table_detection, table_waits, table_probes, table_recovery, table_faults, table_log, table_limits]
 
 __all__ = ["SUBJECTS", "TABLE"]

@@ -96,6 +96,7 @@ def test_a_wrong_type_under_a_key_of_a_circuit_spoils_that_circuit_only(
     ("field", "value", "text"),
     [
         ("st", "ajar", '"ajar" as st'),
+        ("st", "x" * 99, f'"{"x" * 40}" as st'),
         ("st", None, "no st"),
         ("inc", None, "no inc"),
         ("ep", "0x10", '"0x10" as ep'),
@@ -134,6 +135,7 @@ def test_a_foreign_value_in_the_state(shard: Shard, field: str, value: str | Non
         ("#w", "x", '"x" as #w'),
         ("#q:a", "x", '"x" as #q'),
         ("a", "1|2|3", '"1|2|3" for node a'),
+        ("a", "x" * 99, f'"{"x" * 40}" for node a'),
         ("a", "1|0|0|0|2", '"1|0|0|0|2" for node a'),
         ("a", "-1|0|0|0|0", '"-1|0|0|0|0" for node a'),
         ("old", "x", '"x" for node old'),
@@ -241,10 +243,17 @@ def test_lives_of_keys(shard: Shard) -> None:
     assert near(ttl(shard, "p:pay"), 10 + 60)
     shard.do("override", mode="disabled", ttl_us=900 * SECOND, by="ann", why="")
     assert near(ttl(shard, "s:pay"), 4 * 60 + 60 + 900)  # settings without a ramp
+    shard.do("override", mode="disabled", ttl_us=10**6 * SECOND, by="ann", why="")
+    assert near(ttl(shard, "s:pay"), 4 * 60 + 60 + 10**6)
     shard.do("override", mode="disabled", ttl_us=-1, by="ann", why="")
     assert ttl(shard, "s:pay") == -1
     shard.do("override", mode="", ttl_us=-1, by="ann", why="")
     assert near(ttl(shard, "s:pay"), 4 * 60 + 60)
+
+
+def test_a_life_of_less_than_a_millisecond_is_not_none(shard: Shard) -> None:
+    result = shard.report(t=5, f=1, rules=RULES | {"report_us": 400})
+    assert result["view"]["watched"] == 1
 
 
 def test_renewing_keeps_the_keys(shard: Shard) -> None:
@@ -306,6 +315,32 @@ def test_a_server_that_evicts_one_of_two_keys_leaves_no_figures_that_stay(shard:
     assert shard.client.hget(shard.key("r:pay"), "#t") == b"2"
 
 
+def test_a_server_that_evicts_the_figures_of_one_node_only_forgets_that_node(shard: Shard) -> None:
+    shard.report(node="b", t=5, f=1)
+    shard.report(node="c", t=5, f=1)
+    shard.client.hdel(shard.key("r:pay"), "b")
+    shard.advance(31)
+    assert shard.report(node="a", t=5, f=1)["taken"] == 1
+    assert shard.client.zrange(shard.key("z:pay"), 0, -1) == [b"a"]
+    assert (
+        shard.client.hget(shard.key("r:pay"), "#t") == b"10"
+    )  # what b had said, as nobody knows it any more
+
+
+def test_permits_of_a_circuit_whose_state_was_evicted_are_no_probes(shard: Shard) -> None:
+    half_open(shard)
+    shard.client.delete(shard.key("s:pay"))
+    view = shard.do("view")["view"]
+    assert (view["st"], view["lives"]) == ("closed", 0)
+
+
+def test_foreign_figures_of_another_epoch_go_with_it(shard: Shard) -> None:
+    shard.report(node="b", t=9, f=1)
+    shard.client.hset(shard.key("r:pay"), mapping={"#ep": "7", "#t": "mine"})
+    assert shard.report(node="a", t=1, f=1)["taken"] == 1
+    assert shard.client.hget(shard.key("r:pay"), "#t") == b"1"
+
+
 def test_a_row_without_figures_needs_no_list_of_nodes(shard: Shard) -> None:
     rules = RULES | {"row": 5}
     shard.report(rules=rules, n=1, h=2)
@@ -351,6 +386,27 @@ def test_moments_are_stored_exactly(shard: Shard) -> None:
     shard.report("stock", t=1, f=1)
     assert int(shard.client.hget(shard.key("r:stock"), "#w")) == shard.now
     assert all(value.isdigit() for name, value in stored.items() if name not in TEXTS)
+
+
+def test_moments_of_the_far_future_can_be_read_again(shard: Shard) -> None:
+    centuries = 85 * 10**14  # an end of 17 digits
+    assert (
+        shard.do("override", mode="disabled", ttl_us=centuries, by="ann", why="")["view"]["ov"] == "disabled"
+    )
+    assert shard.do("view")["view"]["ov_left_us"] == centuries
+
+
+def test_who_does_not_say_the_name_keeps_it(shard: Shard) -> None:
+    order = {"op": "override", "id": "pay", "seen": ["", 0], "rules": 0, "ttl_us": -1, "by": "ann", "why": ""}
+    for mode, named in (("disabled", {"name": "the till"}), ("metrics_only", {"name": ""}), ("enabled", {})):
+        assert "err" not in shard.ask(order | {"mode": mode} | named)["results"][0]
+        assert shard.client.hget(shard.key("s:pay"), "name") == b"the till"
+    names = [entry[b"name"] for _, entry in shard.client.xrange(shard.key("audit"))]
+    assert names == [b"the till", b"", b""]
+    shard.ask({"op": "report", "id": "mail", "seen": ["", 0], "rules": 0} | REPORT | {"t": 1, "f": 1})
+    assert shard.client.hget(shard.key("r:mail"), "#name") == b""
+    shard.report("mail", t=1, f=1)
+    assert shard.client.hget(shard.key("r:mail"), "#name") == b"mail"
 
 
 TEXTS = {b"st", b"inc", b"ov", b"ov_by", b"ov_why", b"why", b"cfg", b"name"}
