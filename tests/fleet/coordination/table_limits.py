@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .rows import BAD, GOOD, ROW, half_open, row
+from .rows import BAD, GOOD, ROW, half_open, ramping, row
 from .steps import VIEW, S, acquire, at, opened, override, report, reset, rules, settle
 
 # ====================================================================== epochs
