@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .rows import BAD, GOOD, ROW, half_open, ramping, row
+from .rows import BAD, CLEAN, GOOD, ROW, half_open, ramping, row
 from .steps import VIEW, S, acquire, at, opened, override, report, reset, rules, settle
 
 # ====================================================================== epochs
@@ -33,6 +33,12 @@ row(
     at(125, "b", acquire("u"), granted=1, st="half_open"),
 )
 
+row(
+    "a permit that ends further ahead than it can is lost as others are",
+    *half_open(by=rules(need=1)),
+    at(5, "b", acquire("q"), rules=rules(need=1), granted=0, st="open", why="1 probes in a row were lost"),
+)
+
 # ====================================================================== ramp
 
 NO_TIME = rules(ramp_us=0)
@@ -53,7 +59,9 @@ row(
     at(0, "a", report(0, 1), pool=[0, 1, 0, 0, 0, 0], watched=1),
     at(0, "b", report(0, 0, 1), pool=[0, 1, 1, 0, 0, 0], watched=1),
     at(0, "c", report(1), pool=[1, 1, 1, 0, 1, 0], watched=1),
-    at(0, "d", report(0, 0, 0, 1), pool=[1, 1, 1, 1, 2, 0], watched=1),
+    at(0, "a", CLEAN, pool=[1, 0, 1, 0, 1, 0], watched=1),
+    at(0, "b", CLEAN, pool=None, watched=0),
+    at(0, "d", report(0, 0, 0, 1), pool=[0, 0, 0, 1, 1, 0], watched=1),
 )
 row(
     "a sweep takes a hundred reporters of the future at most",

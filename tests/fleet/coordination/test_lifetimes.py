@@ -189,6 +189,25 @@ def test_a_sticky_override_is_not_forgotten() -> None:
     assert exchange(coordinator, 10**9, VIEW)["ov"] == "forced_open"
 
 
+def test_an_override_that_is_just_over_does_not_prolong() -> None:
+    coordinator = Coordinator()
+    exchange(coordinator, 1, override("disabled", 0))
+    life = 4 * 60 + 900 + 700
+    coordinator.expire((1 + life) * S)
+    assert not coordinator.circuits
+
+
+def test_permits_that_outlive_their_circuit_are_no_probes() -> None:
+    coordinator = Coordinator()
+    exchange(coordinator, 1, report(4, 4))
+    patient = asked(11, acquire("p")) | {"rules": [LONG | {"lease_us": 9000 * S}]}
+    assert coordinator.exchange(patient, 11 * S)["results"][0]["granted"] == 1
+    coordinator.expire(5000 * S)
+    assert coordinator.permits
+    view = exchange(coordinator, 5000, VIEW)
+    assert (view["st"], view["lives"]) == ("closed", 0)
+
+
 def test_reports_permits_and_nodes_are_forgotten() -> None:
     coordinator = Coordinator()
     exchange(coordinator, 1, report(1, 1))
