@@ -1,0 +1,1 @@
+"""The circuit breaker alone, for an HTTP client of your own."""

@@ -1,0 +1,1 @@
+"""Code around every call: see ``cqrs.http.typing`` and ``cqrs.http.flow``."""

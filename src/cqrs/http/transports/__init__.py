@@ -1,0 +1,1 @@
+"""What sends requests: pools of connections over the HTTP library of your choice."""
