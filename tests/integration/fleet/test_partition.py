@@ -63,6 +63,37 @@ def test_each_half_decides_for_itself_and_they_agree_when_it_is_over(parted: Par
         assert kinds
 
 
+def vanish(proxy: ChaosProxy) -> None:
+    proxy.black_hole()
+
+
+def go_down(proxy: ChaosProxy) -> None:
+    proxy.refuse()
+    proxy.cut()
+
+
+@pytest.mark.parametrize("fault", [vanish, go_down])
+def test_after_a_long_outage_all_are_back_as_soon_as_after_a_short_one(
+    server: RedisServer, workers: Callable[..., Workers], fault: Callable[[ChaosProxy], object]
+) -> None:
+    interval, connecting = 0.5, 0.3
+    with ExitStack() as stack:
+        proxies = [stack.enter_context(ChaosProxy(*server.address)) for _ in range(6)]
+        urls = [proxy.url("redis") for proxy in proxies]
+        fleet = workers(6, urls, POLICY, policies=LONG, sync_interval=interval, connect_timeout=connecting)
+        near, far = fleet[0], fleet[1:]
+        for proxy in proxies[1:]:
+            fault(proxy)
+        until(lambda: all(each.health()["age"] > 12 * interval for each in far), "a long outage")
+        near.call("mail", outcome="fail", times=3)
+        for proxy in proxies:
+            proxy.heal()
+        # An attempt that is under way, a wait of less than an interval, an exchange; and a busy machine.
+        limit = connecting + interval + 1.0
+        until(lambda: all(each.state("mail") == "open" for each in far), "all are back", limit)
+        assert not any(each.health()["degraded"] for each in far)
+
+
 def test_an_open_circuit_stays_open_on_both_sides_and_each_side_probes_within_bounds(parted: Parted) -> None:
     fleet, proxies = parted
     near, far = fleet[:2], fleet[2:]
