@@ -16,13 +16,13 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from cqrs.circuit_breaker.fleet import wire
+from cqrs.circuit_breaker.fleet import line, wire
 from cqrs.circuit_breaker.fleet.announcements import Announcements
 from cqrs.circuit_breaker.fleet.candidate import Candidate
 from cqrs.circuit_breaker.fleet.gate import FleetGate
 from cqrs.circuit_breaker.fleet.knowledge import Knowledge
-from cqrs.circuit_breaker.fleet.line import line_breaker
 from cqrs.circuit_breaker.fleet.probes import Probes
+from cqrs.circuit_breaker.fleet.reports import Reports
 from cqrs.circuit_breaker.fleet.settings import StoreSettings
 from cqrs.circuit_breaker.fleet.shard import Shard
 from cqrs.circuit_breaker.fleet.transport import Message, Transport
@@ -53,6 +53,7 @@ class Session:
         self.shards: list[Shard] = [Shard(number) for number in range(settings.shards)]
         self.probes = Probes(self)
         self.knowledge = Knowledge(self)
+        self.reports = Reports(self)
         self.announcements = Announcements(settings.namespace, clock)
         self.degraded = False
         self.patience = settings.command_timeout
@@ -62,8 +63,9 @@ class Session:
         self.next_sync = self.answered_at
         self.recheck = math.inf  # when to look whether failures in a row still stand
         self.lock = ForkedLock()
+        self._turn = 0
         self._rulebook = wire.Rulebook(settings)
-        self.breaker = line_breaker(settings, clock, random)
+        self.breaker = line.line_breaker(settings, clock, random)
 
     def renew(self) -> None:
         """Begin as another member, in a forked child: what the parent asked for is the parent's (F8)."""
@@ -157,13 +159,20 @@ class Session:
             self.recheck = math.inf
             for shard in self.shards:
                 shard.urgent |= bool(shard.dirty)
-        for shard in self.shards:
+        for shard in self._in_turn():
             if (routine or shard.urgent or shard.hungry or renew) and shard.sending is None:
                 self._send(shard, now, routine)
         renewal = self.probes.next_renewal(now)
         if renewal <= now:
             renewal = self.next_sync  # an exchange is under way, or failed: no sooner than that
         return max(0.0, min(self.next_sync, renewal, self.recheck) - self.clock())
+
+    def _in_turn(self) -> list[Shard]:
+        """Return the shards, beginning with another one while the store is sought: one server may be dead."""
+        if line.closed(self.breaker):
+            return self.shards
+        self._turn = (self._turn + 1) % len(self.shards)
+        return self.shards[self._turn :] + self.shards[: self._turn]
 
     def connected(self) -> None:
         """Note a fresh connection: maybe to a server that was promoted, or that lost everything (F10)."""
@@ -192,8 +201,12 @@ class Session:
     # ------------------------------------------------------------------ exchanges
 
     def exchange(self, shard: Shard, request: Message, timeout: float, answer: Answer) -> None:
-        """Send a request, guarded by the store's breaker; ``answer`` gets the reply or the error."""
-        permit, transport = self.breaker.try_acquire(), self.transport
+        """Send a request, guarded by the store's breaker; ``answer`` gets the reply or the error.
+
+        A store that is away is sought by regular exchanges alone: no call waits for that.
+        """
+        may = bool(request["beat"]) or line.closed(self.breaker)
+        permit, transport = self.breaker.try_acquire() if may else None, self.transport
         if permit is None or transport is None:
             answer(None, ConnectionError("the store is known to be away"))
             return
@@ -204,7 +217,10 @@ class Session:
                 permit.drop()
                 answer(None, error or ConnectionError("the store was closed"))
                 return
+            sought = not line.closed(self.breaker)
             self._judge(permit, error, sent, bool(request["beat"]))
+            if sought and line.closed(self.breaker):
+                self._found(shard)
             if reply is not None:
                 self._meet(shard, reply, request)
             answer(reply, error)
@@ -224,6 +240,12 @@ class Session:
             # What was asked before this process was suspended says nothing of now.
             if self.degraded and self.clock() - sent <= self.settings.max_staleness:
                 self._recover(silent)
+
+    def _found(self, by: Shard) -> None:
+        """Have the other shards asked at once, of which only one was: the store is back (F6)."""
+        for shard in self.shards:
+            shard.urgent |= shard is not by
+        self.wake()
 
     def request(self, shard: Shard, *, beat: bool = False, full: bool = False) -> Message:
         """Return a request to a shard, still without operations."""
@@ -246,7 +268,7 @@ class Session:
         full, shard.hungry = shard.hungry or not shard.incarnation, False
         shard.urgent = False
         request = self.request(shard, beat=True, full=full)
-        reported = self._add_reports(shard, request, now, routine)
+        reported = self.reports.add(shard, request, now, routine)
         renewed = self.probes.add(shard, request, now)
         shard.sending = request
 
@@ -256,6 +278,7 @@ class Session:
                 shard.hungry |= full
                 shard.dirty.update((gate.identity, gate) for gate in reported)
                 self.probes.failed(renewed)
+                self.next_sync = min(self.next_sync, self.clock() + line.pause(self.breaker))
             else:
                 self._absorb(shard, reply, reported, renewed)
             left_over = shard.hungry or self.probes.due(self.clock())
@@ -267,24 +290,6 @@ class Session:
         except BaseException:
             shard.sending = None  # or nothing would ever be sent again
             raise
-
-    def _add_reports(self, shard: Shard, request: Message, now: float, routine: bool) -> list[FleetGate]:
-        gates: dict[str, FleetGate] = {}
-        while shard.dirty:  # others go on adding: nothing may be taken but what is removed
-            identity, gate = shard.dirty.popitem()
-            gates[identity] = gate
-        if routine:
-            for identity in list(shard.watched):
-                known = self.gates.get(identity)
-                if known is not None:
-                    gates[identity] = known
-        reported: list[FleetGate] = []
-        for gate in gates.values():
-            fields = gate.report()
-            if fields is not None:
-                wire.add(request, self.operation("report", gate, **fields), self.rules_of(gate))
-                reported.append(gate)
-        return reported
 
     def take_result(self, gate: FleetGate, result: Message) -> None:
         """Take the result of an operation on a circuit."""
@@ -331,7 +336,7 @@ class Session:
         for view in changed:
             self.knowledge.take(shard, view, now)
         for gate, result in zip(reported, results, strict=False):
-            self._reported(shard, gate, result, now)
+            self.reports.taken(shard, gate, result, now)
         self.probes.renewed(renewed, results[len(reported) :])
         shard.sequence = reply["seq"]
         shard.living = reply.get("live", shard.living)
@@ -348,24 +353,6 @@ class Session:
                 self.heard.set()
         elif reply.get("more"):
             shard.urgent = True
-
-    def _reported(self, shard: Shard, gate: FleetGate, result: Message, now: float) -> None:
-        shared = gate.shared
-        sent = shared.sent
-        if sent is not None:
-            shared.acknowledge(sent.number)
-        if "err" in result:
-            self.announcements.refused(gate, result["err"])
-            return
-        self.knowledge.take(shard, result["view"], now)
-        if result["view"]["row"] >= self.rules_of(gate)["row"] > 0:
-            # Enough in a row, but others may have had a success: say again when they had time to report it.
-            self.recheck = min(self.recheck, now + self.settings.confirm_time + 0.001)
-            self.wake()
-        if shared.batch:  # outcomes came meanwhile
-            self.touch(gate, urgent=True)
-        elif gate.troubled():
-            shard.dirty.setdefault(gate.identity, gate)  # until the window is clean
 
     # ------------------------------------------------------------------ health
 
