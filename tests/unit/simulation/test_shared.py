@@ -169,7 +169,7 @@ def test_a_store_that_is_lost_leaves_each_process_to_itself() -> None:
     result, own = (simulate(CLASSICAL, outage, processes=20, store=store) for store in (lost, None))
     assert result.degraded == result.slots[-1].degraded == 20
     assert use(result).commands == use(result).unanswered > 0
-    assert use(result).commands_per_second < 20 / 2  # F8: the store's breaker backs off
+    assert use(result).commands_per_second < 20 / 0.48  # F6, F8: sought so often at most
     assert result.opened == own.opened == 20
     assert result.unrecovered == 0
     assert result.leaked == pytest.approx(own.leaked, rel=0.2)
