@@ -81,8 +81,10 @@ class Judge:
             return True
         return any(not issubclass(kind, ignored) for kind in recorded)
 
-    def of_result(self, result: object, duration: float | None) -> Verdict | Trip:
-        """Judge a call that returned."""
+    def of_result(
+        self, result: object, duration: float | None, otherwise: Verdict | Trip = SUCCESS
+    ) -> Verdict | Trip:
+        """Judge a call that returned; ``otherwise``: the verdict when no rule of the policy has one."""
         try:
             if self._classify is not None:
                 verdict = self._classified(Outcome(result, None, duration))
@@ -92,10 +94,12 @@ class Judge:
                 return FAILURE
         except Exception as error:
             return self._broken(error)
-        return SUCCESS
+        return otherwise
 
-    def of_error(self, error: BaseException, duration: float | None) -> Verdict | Trip:
-        """Judge a call that raised.
+    def of_error(
+        self, error: BaseException, duration: float | None, otherwise: Verdict | Trip = FAILURE
+    ) -> Verdict | Trip:
+        """Judge a call that raised; ``otherwise``: the verdict when no rule of the policy has one.
 
         What is not an ``Exception`` (cancellation, interpreter exit) is CANCELLED, and what the container has
         no way to build is IGNORED; neither is shown to a rule.
@@ -105,7 +109,7 @@ class Judge:
         if isinstance(error, ResolutionError):
             return IGNORED
         if self._plain:
-            return _neutral(error) if isinstance(error, (CircuitOpenError, ConfigurationError)) else FAILURE
+            return _neutral(error) if isinstance(error, (CircuitOpenError, ConfigurationError)) else otherwise
         try:
             if self._classify is not None:
                 verdict = self._classified(Outcome(None, error, duration))
@@ -115,7 +119,9 @@ class Judge:
                 return IGNORED
             if isinstance(error, (CircuitOpenError, ConfigurationError)):
                 return _neutral(error)
-            if self._record is None or any(self._record(leaf) for leaf in _parts(error)):
+            if self._record is None:
+                return otherwise
+            if any(self._record(leaf) for leaf in _parts(error)):
                 return FAILURE
         except Exception as rule_error:
             return self._broken(rule_error)
