@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .rows import BAD, CLEAN, GOOD, ROW, half_open, ramping, row
+from .rows import BAD, CLEAN, GOOD, ROW, TIMED, half_open, ramping, row
 from .steps import VIEW, S, acquire, at, opened, override, report, reset, rules, settle
 
 # ====================================================================== epochs
@@ -37,6 +37,20 @@ row(
     "a permit that ends further ahead than it can is lost as others are",
     *half_open(by=rules(need=1)),
     at(5, "b", acquire("q"), rules=rules(need=1), granted=0, st="open", why="1 probes in a row were lost"),
+)
+
+HALF_SLOW = {**TIMED, "sr": 0.5, "need": 4}
+row(
+    "just as many slow probes as the rate says open",
+    *half_open(by=HALF_SLOW),
+    at(10, "a", settle("p", "success", slow=1), rules=HALF_SLOW, st="half_open"),
+    at(10, "a", acquire("p"), rules=HALF_SLOW, granted=1),
+    at(10, "a", settle("p", "success", slow=1), rules=HALF_SLOW, st="open", why="2 of 4 probes were slow"),
+)
+row(
+    "the audit says who has reset a circuit",
+    opened(),
+    at(1, "o", reset() | {"by": "ann"}, st="closed", audit=[{"by": "ann", "mode": "", "ttl_us": -1}]),
 )
 
 # ====================================================================== ramp

@@ -206,6 +206,9 @@ def test_permits_that_outlive_their_circuit_are_no_probes() -> None:
     assert coordinator.permits
     view = exchange(coordinator, 5000, VIEW)
     assert (view["st"], view["lives"]) == ("closed", 0)
+    assert coordinator.exchange(asked(5000, renew("p")), 5000 * S)["results"][0]["live"] == 0
+    late = coordinator.exchange(asked(5000, settle("p", "success")), 5000 * S)
+    assert late["results"][0]["applied"] == 0
 
 
 def test_reports_permits_and_nodes_are_forgotten() -> None:
@@ -222,7 +225,10 @@ def test_reports_permits_and_nodes_are_forgotten() -> None:
     assert coordinator.permits
     coordinator.expire(20_075 * S)
     assert not coordinator.permits
-    assert exchange(coordinator, 20_076, VIEW)["st"] == "half_open"
+    view = exchange(coordinator, 20_076, VIEW)
+    assert view["st"] == "half_open"
+    late = asked(20_076, settle("p", "success") | {"seen": [view["inc"], view["ep"]]})
+    assert coordinator.exchange(late, 20_076 * S)["results"][0]["applied"] == 0
 
 
 @pytest.mark.parametrize(("seconds", "age"), [(100, 0), (104, 4), (99, 0)])

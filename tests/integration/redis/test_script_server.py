@@ -332,6 +332,8 @@ def test_permits_of_a_circuit_whose_state_was_evicted_are_no_probes(shard: Shard
     shard.client.delete(shard.key("s:pay"))
     view = shard.do("view")["view"]
     assert (view["st"], view["lives"]) == ("closed", 0)
+    assert shard.do("renew", permit="p1")["live"] == 0
+    assert shard.do("settle", **OPERATIONS["settle"])["applied"] == 0
 
 
 def test_foreign_figures_of_another_epoch_go_with_it(shard: Shard) -> None:
@@ -425,6 +427,18 @@ def test_a_lone_surrogate_does_not_spoil_the_request(shard: Shard) -> None:
     assert result["view"]["ov_by"] == "?x"
 
 
+def test_a_request_without_operations_is_a_beat(shard: Shard) -> None:
+    request = {"node": "a", "inc": "i1", "beat": 1, "stale_us": SECOND, "seen": ["", 0]}
+    assert shard.exchange(request) == {"inc": "i1", "seq": 0, "live": 1, "full": 1, "more": 0}
+
+
+def test_entries_of_the_audit_have_an_age_in_whole_milliseconds(shard: Shard) -> None:
+    shard.advance(0.0005)
+    for age in (5, 0, -5):  # the last one is of the future: the clock was set back
+        shard.client.xadd(shard.key("audit"), {"to": "open"}, id=f"{shard.now // 1000 - 1000 * age}-0")
+    assert shard.ask(audit=9)["audit"] == [{"to": "open", "ago_us": age * SECOND} for age in (0, 0, 5)]
+
+
 def test_wrong_requests_are_refused(shard: Shard) -> None:
     for payload in ("", "{", "[]", '{"seen":["",0]}'):
         with pytest.raises(redis.ResponseError):
@@ -441,6 +455,41 @@ def test_one_operation_that_breaks_does_not_spoil_the_others(shard: Shard) -> No
     results = shard.ask(broken, fine)["results"]
     assert "err" in results[0]
     assert results[1]["view"]["st"] == "closed"
+
+
+def failing_to_look(source: str, problem: str) -> str:
+    """Return the script with a "view" that ends in this error, as a server's command would."""
+    line = "  view = function() return {} end,\n"
+    assert source.count(line) == 1
+    return source.replace(line, f"  view = function() error({problem}, 0) end,\n")
+
+
+FORMS = {"Redis 7": "{{ err = '{}' }}", "Redis 6.2": "'@user_script: 12: -{}'", "plain": "'{}'"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("word", ["READONLY", "OOM", "MISCONF", "NOREPLICAS"])
+def test_a_server_that_takes_no_writes_fails_the_whole_request(shard: Shard, word: str, form: str) -> None:
+    plain = shard.source
+    shard.source = failing_to_look(plain, FORMS[form].format(f"{word} says no"))
+    with pytest.raises(redis.ResponseError) as caught:
+        shard.do("view")
+    shard.source = failing_to_look(plain, "'ERR says no'")
+    assert shard.do("view") == {"id": "pay", "err": "ERR says no"}
+    known = {"READONLY": redis.exceptions.ReadOnlyError, "OOM": redis.exceptions.OutOfMemoryError}
+    assert type(caught.value) is known.get(word, redis.ResponseError)
+    assert str(caught.value).removeprefix(f"{word} ") == "says no"
+    assert str(caught.value).startswith(word) is (word not in known)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("text", ["WRONGTYPE says no", "OOMPH", "it is READONLY today", "-OOM says no"])
+def test_any_other_error_of_a_command_fails_the_operation_only(shard: Shard, text: str, form: str) -> None:
+    shard.source = failing_to_look(shard.source, FORMS[form].format(text))
+    fine = {"op": "reset", "id": "mail", "seen": ["", 0], "rules": 0}
+    wrong, other = shard.ask({"op": "view", "id": "pay", "seen": ["", 0], "rules": 0}, fine)["results"]
+    assert wrong == {"id": "pay", "err": text}
+    assert other["view"]["st"] == "closed"
 
 
 # ---------------------------------------------------------------------- lists
