@@ -1,4 +1,4 @@
-"""F9: a process comes back, and the fleet's wait has been over for long because nobody has called meanwhile."""
+"""F9: a process comes back, and the wait of the fleet has been over for long: nobody has called meanwhile."""
 
 from __future__ import annotations
 
