@@ -1,0 +1,78 @@
+"""What went wrong below HTTP, in words that say what to look at."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import cast
+
+from cqrs.http.errors import HTTPConnectionError, HTTPTimeoutError
+from cqrs.http.messages import HTTPRequest, HTTPTimeout
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, what it was raised from, and what groups among these hold."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        each = waiting.pop(0)
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        waiting += (getattr(each, "os_error", None), each.__cause__, each.__context__)
+        if isinstance(each, BaseExceptionGroup):
+            waiting += cast("BaseExceptionGroup[BaseException]", each).exceptions
+
+
+def connection_error(error: BaseException, request: HTTPRequest, what: str = "") -> HTTPConnectionError:
+    """Return the error for a connection that was not made or was lost.
+
+    Args:
+        what: to say when nothing better is known.
+    """
+    return HTTPConnectionError(_reason(error) or what or _told(error), request)
+
+
+def _reason(error: BaseException) -> str:
+    causes = list(chain(error))
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return f"the host name cannot be resolved: {_told(cause)}"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the certificate is not accepted: {cause.verify_message or _told(cause)}"
+        if isinstance(cause, ssl.CertificateError):
+            return f"the certificate is not accepted: {_told(cause)}"
+    for cause in causes:
+        if isinstance(cause, ConnectionRefusedError):
+            return f"the connection was refused: {_told(cause)}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {_told(cause)}"
+    for cause in causes:
+        if isinstance(cause, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)):
+            return f"the connection was reset: {_told(cause)}"
+    return ""
+
+
+def timeout_error(which: str, request: HTTPRequest, timeout: HTTPTimeout) -> HTTPTimeoutError:
+    """Return the error for something that took too long.
+
+    Args:
+        which: ``"connect"``, ``"read"``, ``"write"``, ``"pool"`` or ``"total"``.
+    """
+    if which == "total":
+        return HTTPTimeoutError(f"no complete answer within {timeout.limit:g} s (total timeout)", request)
+    if which == "pool":
+        return HTTPTimeoutError(
+            f"none of our connections became free within {timeout.connect:g} s (connect timeout)", request
+        )
+    if which == "connect":
+        return HTTPTimeoutError(f"no connection within {timeout.connect:g} s (connect timeout)", request)
+    if which == "write":
+        return HTTPTimeoutError(f"nothing could be sent for {timeout.read:g} s (read timeout)", request)
+    return HTTPTimeoutError(f"nothing was received for {timeout.read:g} s (read timeout)", request)
+
+
+def _told(error: BaseException) -> str:
+    return str(error) or type(error).__qualname__
