@@ -106,8 +106,8 @@ class HTTPRequest:
         url = self.url_pattern
         if self.path or "{" in url:
             url = wire.fill(url, self.path, self)
-        if self.querystring:
-            url += ("&" if "?" in url else "?") + wire.query(self.querystring)
+        if self.querystring and (query := wire.query(self.querystring, self)):
+            url += ("&" if "?" in url else "?") + query
         return url
 
     @property
@@ -118,6 +118,17 @@ class HTTPRequest:
             HTTPRequestError: a name or value cannot be sent.
         """
         return wire.headers(self.headers, self)
+
+    def check(self) -> None:
+        """See whether it can be sent.
+
+        Raises:
+            HTTPRequestError: a value of the path or a header cannot.
+        """
+        if self.path or "{" in self.url_pattern:
+            wire.fill(self.url_pattern, self.path, self)
+        if self.headers:
+            wire.headers(self.headers, self)
 
     def header(self, name: str) -> Any:
         """Return the value of a header, whatever its case, or ``None``."""
@@ -258,8 +269,8 @@ class HTTPResponse:
 
     @property
     def is_success(self) -> bool:
-        """Whether the status is 2xx, or 304."""
-        return 200 <= self.status_code < 300 or self.status_code == 304
+        """Whether the status is 2xx."""
+        return 200 <= self.status_code < 300
 
     def __repr__(self) -> str:
         return f"HTTPResponse({self.status_code}, {len(self.content)} bytes)"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
-from urllib.parse import quote_plus
+from urllib.parse import urlencode
 
 import pydantic
 from pydantic import BaseModel, ConfigDict
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from cqrs.exceptions import ConfigurationError
 from cqrs.http import fields, wire
+from cqrs.http.errors import HTTPRequestError
 from cqrs.http.messages import HTTPRequest
 
 _MASK = b"**********"
@@ -123,7 +124,11 @@ def build(params: Request, method: str, url_pattern: str) -> HTTPRequest:
             else:
                 request.attachments = found
     if plan.body:
-        _set_body(request, params, plan)
+        try:
+            _set_body(request, params, plan)
+        except (PydanticSerializationError, UnicodeError) as error:
+            raise HTTPRequestError(f"the body cannot be sent: {type(error).__name__}", request) from error
+    request.check()
     return request
 
 
@@ -138,9 +143,7 @@ def _set_body(request: HTTPRequest, params: Request, plan: _Plan) -> None:
         if request.attachments or kind == "multipart/form-data":
             request.attachments = {**form_fields(form), **request.attachments}
         else:
-            request.body = "&".join(
-                f"{quote_plus(name)}={quote_plus(text)}" for name, text in _pairs(form)
-            ).encode()
+            request.body = urlencode(wire.pairs(form)).encode()
         return
     body = params.__pydantic_serializer__.to_json(params, include=sent, by_alias=True)
     if _MASK in body:
@@ -160,13 +163,9 @@ class FormValue(str):
 def form_fields(form: Mapping[str, Any]) -> dict[str, list[FormValue]]:
     """Return the members of a form as texts."""
     found: dict[str, list[FormValue]] = {}
-    for name, text in _pairs(form):
+    for name, text in wire.pairs(form):
         found.setdefault(name, []).append(FormValue(text))
     return found
-
-
-def _pairs(form: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(name, wire.text(value)) for name, all_ in form.items() for value in wire.values(all_)]
 
 
 def _revealed(shown: Any, values: Any) -> Any:

@@ -111,7 +111,7 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time
     return max(0.0, moment.timestamp() - now())
 
 
-class HTTPStatus(Exception):  # noqa: N818  (its name is what people read as the last failure)
+class HTTPStatus(Exception):
     """An answer that counts as a failure, where there is no other exception to tell of it."""
 
 

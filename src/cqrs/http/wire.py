@@ -79,22 +79,34 @@ def fill(url: str, path: Mapping[str, Any], request: HTTPRequest) -> str:
                 raise _refused(
                     f"the path value {name!r} is {value!r}, which would leave its segment", request
                 )
-            value = quote(value, safe="", errors="strict")
+            try:
+                value = quote(value, safe="")
+            except UnicodeError:
+                message = f"the path value {name!r} cannot be sent: there is no UTF-8 for it"
+                raise _refused(message, request) from None
         done += value + literals[index + 1]
     return done
 
 
-def query(given: Mapping[str, Any]) -> str:
+def query(given: Mapping[str, Any], request: HTTPRequest) -> str:
     """Return a query string, without the question mark; a list repeats its key.
 
-    >>> query({"name": "a b", "tag": ["x", "y"]})
-    'name=a+b&tag=x&tag=y'
+    Raises:
+        HTTPRequestError: a value is no text.
     """
-    return "&".join(
-        f"{quote_plus(key)}={quote_plus(text(value))}"
-        for key, all_ in given.items()
-        for value in values(all_)
-    )
+    try:
+        return "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in pairs(given))
+    except UnicodeError:
+        raise _refused("the query string cannot be sent: there is no UTF-8 for it", request) from None
+
+
+def pairs(given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return names and values as texts; the items of a list one by one.
+
+    >>> pairs({"name": "a b", "tag": ["x", 1]})
+    [('name', 'a b'), ('tag', 'x'), ('tag', '1')]
+    """
+    return [(name, text(value)) for name, all_ in given.items() for value in values(all_)]
 
 
 def headers(given: Mapping[str, Any], request: HTTPRequest) -> dict[str, str]:

@@ -1,0 +1,363 @@
+"""Calls of a client: what is sent, what comes back, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from cqrs.circuit_breaker import CircuitOpenError
+from cqrs.http import (
+    CollectionParser,
+    DiscoveryError,
+    HTTPConnectionError,
+    HTTPError,
+    HTTPRequestError,
+    HTTPResponse,
+    HTTPResponseError,
+    HTTPTimeout,
+    HTTPTimeoutError,
+    PathInfoField,
+    Registry,
+    Request,
+    Response,
+    UnregisteredClientError,
+    UnregisteredResourceError,
+    UnregisteredVerbError,
+    WrongRequestModelError,
+)
+from tests.unit.http.support import AddUser, GetUser, Kit, Script, User
+
+
+def test_a_good_answer_is_a_model(kit: Kit) -> None:
+    script = Script()
+    result = kit.run(kit.client(script).users.get(GetUser(username="alice")))
+    assert result.is_ok()
+    assert result.unwrap() == User(username="alice")
+    assert result.response.status_code == 200
+    assert [(each.method, each.url) for each in script.sent] == [("GET", "http://user:8000/v1/users/alice")]
+
+
+def test_parameters_may_be_a_mapping(kit: Kit) -> None:
+    script = Script()
+    kit.run(kit.client(script).users.get({"username": "a/b"}))
+    assert script.sent[0].url == "http://user:8000/v1/users/a%2Fb"
+
+
+def test_an_error_status_is_an_error_with_everything_to_know(kit: Kit) -> None:
+    script = Script(HTTPResponse(404, {"X-Why": "gone"}, json={"detail": "no such user"}))
+    result = kit.run(kit.client(script).users.get({"username": "bob"}))
+    assert result.is_err()
+    error = result.unwrap_err()
+    assert isinstance(error, HTTPError)
+    assert (error.status_code, error.is_client_error, error.is_server_error) == (404, True, False)
+    assert error.json == result.json == {"detail": "no such user"}
+    assert error.headers["x-why"] == "gone"
+    assert str(error) == "GET http://user:8000/v1/users/{username}: 404 Not Found"
+    assert result.unwrap_or(None) is None
+    with pytest.raises(HTTPError) as raised:
+        result.unwrap()
+    assert raised.value is error
+
+
+@pytest.mark.parametrize("status", [301, 304, 400, 429, 500, 503, 599])
+def test_whatever_is_not_2xx_is_an_error(kit: Kit, status: int) -> None:
+    assert kit.run(kit.client(Script(status)).users.get({"username": "bob"})).is_err()
+
+
+def test_an_http_error_that_a_transport_raises_is_the_same(kit: Kit) -> None:
+    def refuse(request: Any) -> Exception:
+        return HTTPError("422", request, HTTPResponse(422, {}, json={"detail": "why"}))
+
+    result = kit.run(kit.client(Script(refuse)).users.get({"username": "bob"}))
+    assert (result.unwrap_err().status_code, result.json) == (422, {"detail": "why"})
+
+
+def test_errors_are_parsed_by_the_factorys_parser(kit: Kit) -> None:
+    client = kit.client(Script(418), error_parser=lambda error: f"status {error.status_code}")
+    assert kit.run(client.users.get({"username": "bob"})).unwrap_err() == "status 418"
+
+
+@pytest.mark.parametrize(
+    "error", [HTTPTimeoutError("late"), HTTPConnectionError("refused"), HTTPResponseError("cut")], ids=repr
+)
+def test_what_is_no_answer_is_raised(kit: Kit, error: Exception) -> None:
+    with pytest.raises(type(error)) as raised:
+        kit.run(kit.client(Script(error)).users.get({"username": "bob"}))
+    assert raised.value is error
+    result = kit.run(kit.client(Script(error), errors_as_results=True).users.get({"username": "bob"}))
+    assert result.unwrap_err() is error
+    assert result.json is None
+
+
+def test_rejections_are_raised_or_results(kit: Kit) -> None:
+    client = kit.client(Script(503), kit.breaker(1))
+    assert kit.run(client.users.get({"username": "bob"})).is_err()
+    with pytest.raises(CircuitOpenError):
+        kit.run(client.users.get({"username": "bob"}))
+    client = kit.client(Script(503), kit.breaker(1), errors_as_results=True)
+    kit.run(client.users.get({"username": "bob"}))
+    assert isinstance(kit.run(client.users.get({"username": "bob"})).unwrap_err(), CircuitOpenError)
+
+
+def test_a_bug_is_never_a_result(kit: Kit) -> None:
+    client = kit.client(Script(ZeroDivisionError("a bug")), errors_as_results=True)
+    with pytest.raises(ZeroDivisionError):
+        kit.run(client.users.get({"username": "bob"}))
+
+
+def test_a_list_is_of_models_and_has_its_figures(kit: Kit) -> None:
+    link = {"Total-Count": "12", "Link": '<http://user/users?page=2>; rel="next"'}
+    script = Script(HTTPResponse(200, link, json=[{"username": "alice"}, {"username": "bob"}]))
+    found = kit.run(kit.client(script).users.collection_get({"limit": 2})).unwrap()
+    assert script.sent[0].url == "http://user:8000/v1/users?limit=2"
+    assert [user.username for user in found] == ["alice", "bob"]
+    assert (len(found), found[1].username) == (2, "bob")
+    assert (found.meta.count, found.meta.total_count, found.meta.total) == (2, 12, 12)
+    assert found.meta.links["next"]["url"] == "http://user/users?page=2"
+
+
+class Enveloped(CollectionParser):
+    @property
+    def json(self) -> list[Any]:
+        items: list[Any] = self.response.json["items"]
+        return items
+
+
+def test_lists_in_another_form(kit: Kit) -> None:
+    script = Script(HTTPResponse(200, {}, json={"items": [{"username": "alice"}]}))
+    client = kit.client(script, collection_parser=Enveloped)
+    assert [user.username for user in kit.run(client.users.collection_get()).unwrap()] == ["alice"]
+
+
+def test_a_body_without_a_model_is_json_or_nothing(kit: Kit) -> None:
+    created = HTTPResponse(201, {}, content=b'{"id": 7}')
+    client = kit.client(Script(created, HTTPResponse(204), HTTPResponse(200, {}, content=b"fine")))
+    assert [kit.run(client.users.collection_post(AddUser(username="x"))).unwrap() for _ in range(3)] == [
+        {"id": 7},
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"<html>", "not as its model says"),
+        (b'{"username": ', "not as its model says"),
+        (b'{"name": "secret"}', "username: Field required"),
+        (b"[1, 2]", "not as its model says"),
+        (b"", "not as its model says"),
+        (b"\xff\xfe", "not as its model says"),
+    ],
+)
+def test_an_answer_that_is_not_as_agreed(kit: Kit, content: bytes, why: str) -> None:
+    client = kit.client(Script(HTTPResponse(200, {"Content-Type": "text/html"}, content=content)))
+    with pytest.raises(HTTPResponseError, match=why) as raised:
+        kit.run(client.users.get({"username": "bob"}))
+    assert raised.value.response is not None
+    assert raised.value.response.content == content
+    assert "secret" not in str(raised.value)
+    assert "200, text/html" in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [b'{"items": []}', b"3", b"nonsense", b'[{"name": 1}]', b""])
+def test_a_list_that_is_none(kit: Kit, content: bytes) -> None:
+    client = kit.client(Script(HTTPResponse(200, {}, content=content)))
+    with pytest.raises(HTTPResponseError):
+        kit.run(client.users.collection_get())
+
+
+def test_timeouts_of_the_factory_and_of_the_call(kit: Kit) -> None:
+    script = Script()
+    client = kit.client(script, timeout=5)
+    kit.run(client.users.get({"username": "bob"}))
+    kit.run(client.users.get({"username": "bob"}, timeout=(1, 2)))
+    kit.run(client.users.get({"username": "bob"}, timeout=HTTPTimeout(1, 2, 2.5)))
+    assert script.timeouts == [HTTPTimeout(5), HTTPTimeout(1, 2, 3), HTTPTimeout(1, 2, 2.5)]
+
+
+# ---------------------------------------------------------------------- what is refused
+
+
+def test_an_unregistered_client_is_named_with_those_that_are(kit: Kit) -> None:
+    with pytest.raises(UnregisteredClientError, match=r"no client 'other' is registered \(registered: api\)"):
+        kit.client(Script(), name="other")
+
+
+def test_an_unregistered_resource_and_verb(kit: Kit) -> None:
+    client = kit.client(Script())
+    with pytest.raises(UnregisteredResourceError, match="has no resource 'user', only users"):
+        _ = client.user
+    with pytest.raises(
+        UnregisteredVerbError, match="'users' has no contract for PUT, only for GET, HEAD, DELETE"
+    ):
+        kit.run(client.users.put())
+
+
+def test_a_resource_without_a_collection(kit: Kit) -> None:
+    registry = Registry()
+    registry.register("api", "users", "user", "v1", "/users/{username}", {"GET": (GetUser, User)})
+    client = kit.client(Script(), registry=registry)
+    with pytest.raises(UnregisteredVerbError, match="collection of the resource 'users' is not registered"):
+        kit.run(client.users.collection_get())
+
+
+def test_parameters_of_another_model(kit: Kit) -> None:
+    client = kit.client(Script())
+    with pytest.raises(WrongRequestModelError, match="GET takes GetUser, not AddUser"):
+        kit.run(client.users.get(AddUser(username="bob")))
+    with pytest.raises(WrongRequestModelError, match="GET takes GetUser, not str"):
+        kit.run(client.users.get("bob"))
+
+
+def test_parameters_that_do_not_fit_and_their_values_are_not_told(kit: Kit) -> None:
+    client = kit.client(Script())
+    with pytest.raises(HTTPRequestError, match=r"the parameters are no GetUser: username: Field required"):
+        kit.run(client.users.get({"name": "secret"}))
+    with pytest.raises(HTTPRequestError) as raised:
+        kit.run(client.users.get({"username": ["secret"]}))
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", ["..", ".", ""])
+def test_a_path_value_that_would_leave_its_segment_is_not_sent(kit: Kit, value: str) -> None:
+    script = Script()
+    breaker = kit.breaker(1)
+    client = kit.client(script, breaker)
+    with pytest.raises(HTTPRequestError, match="would leave its segment"):
+        kit.run(client.users.get({"username": value}))
+    assert script.sent == []
+    assert breaker.breakers["api"].snapshot().admitted == 0, "no circuit has heard of it"
+
+
+def test_private_names_are_no_resources(kit: Kit) -> None:
+    with pytest.raises(AttributeError):
+        _ = kit.client(Script())._nothing
+    assert not hasattr(kit.client(Script()), "__deepcopy__")
+
+
+# ---------------------------------------------------------------------- typed access
+
+
+class Group(Response):
+    name: str
+
+
+class GetGroup(Request):
+    name: str = PathInfoField()
+
+
+def two_resources() -> Registry:
+    registry = Registry()
+    registry.register("api", "users", "user", "v1", "/users/{username}", {"GET": (GetUser, User | Group)})
+    registry.register(
+        "api",
+        "groups",
+        "user",
+        "v1",
+        "/groups/{name}",
+        {"GET": (GetGroup, Group), "DELETE": (GetGroup, None)},
+    )
+    return registry
+
+
+def test_a_resource_by_the_model_of_its_answers(kit: Kit) -> None:
+    script = Script(HTTPResponse(200, {}, json={"name": "staff"}))
+    client = kit.client(script, registry=two_resources())
+    assert kit.run(client.resource(Group, "groups").get(GetGroup(name="staff"))).unwrap() == Group(
+        name="staff"
+    )
+    assert script.sent[0].url == "http://user:8000/v1/groups/staff"
+
+
+def test_a_model_that_none_or_several_resources_answer_with(kit: Kit) -> None:
+    client = kit.client(Script(), registry=two_resources())
+    with pytest.raises(
+        UnregisteredResourceError, match=r"several resources .* \(users, groups\): give its name"
+    ):
+        client.resource(Group)
+
+    class Other(Response):
+        pass
+
+    with pytest.raises(UnregisteredResourceError, match=r"no resource that answers with .*Other"):
+        client.resource(Other)
+    with pytest.raises(UnregisteredResourceError, match=r"no resource 'users' that answers with .*Other"):
+        client.resource(Other, "users")
+
+
+def test_a_verb_that_answers_with_something_else_is_refused(kit: Kit) -> None:
+    client = kit.client(Script(), registry=two_resources())
+    with pytest.raises(
+        UnregisteredVerbError, match=r"does not answer with Group .* but with None: use client.groups"
+    ):
+        kit.run(client.resource(Group, "groups").delete(GetGroup(name="x")))
+
+
+def test_unions_take_the_first_that_fits(kit: Kit) -> None:
+    registry = Registry()
+
+    class ById(Request):
+        id: int = PathInfoField()
+
+    class ByName(Request):
+        id: str = PathInfoField()
+
+    registry.register("api", "users", "user", "v1", "/users/{id}", {"GET": (ById | ByName, User | Group)})
+    script = Script(
+        HTTPResponse(200, {}, json={"name": "staff"}), HTTPResponse(200, {}, json={"username": "al"})
+    )
+    client = kit.client(script, registry=registry)
+    assert kit.run(client.users.get({"id": "x7"})).unwrap() == Group(name="staff")
+    found: BaseModel = kit.run(client.users.get(ById(id=7))).unwrap()
+    assert found == User(username="al")
+    assert [each.path for each in script.sent] == [{"id": "x7"}, {"id": 7}]
+
+
+# ---------------------------------------------------------------------- discovery
+
+
+class Moody:
+    """A discovery that knows nothing, and is told what could not be reached."""
+
+    def __init__(self, asynchronous: bool, *answers: Any) -> None:
+        self.told: list[tuple[str, str | None, str]] = []
+        self.answers = list(answers)
+        self.get_endpoint: Any = self.later if asynchronous else self.now
+
+    def now(self, service: str, version: str | None) -> str:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    async def later(self, service: str, version: str | None) -> str:
+        return self.now(service, version)
+
+    def failed(self, service: str, version: str | None, url: str) -> None:
+        self.told.append((service, version, url))
+
+
+def test_a_discovery_that_is_down(kit: Kit) -> None:
+    script = Script()
+    breaker = kit.breaker(1)
+    sd = Moody(kit.asynchronous, DiscoveryError("it does not answer", "user", "v1"))
+    client = kit.client(script, breaker, sd=sd)
+    with pytest.raises(DiscoveryError, match="service user v1: it does not answer"):
+        kit.run(client.users.get({"username": "bob"}))
+    assert script.sent == []
+    assert breaker.breakers["api"].snapshot().failed == 0, "the service itself was not reached"
+    assert sd.told == []
+
+
+def test_a_discovery_is_told_of_an_instance_that_cannot_be_reached(kit: Kit) -> None:
+    sd = Moody(kit.asynchronous, "http://dead:1", "http://alive:2")
+    script = Script(HTTPConnectionError("refused"), 200)
+    client = kit.client(script, sd=sd)
+    with pytest.raises(HTTPConnectionError):
+        kit.run(client.users.get({"username": "bob"}))
+    assert sd.told == [("user", "v1", "http://dead:1")]
+    assert kit.run(client.users.get({"username": "bob"})).is_ok()
+    assert script.sent[1].url == "http://alive:2/users/bob"
