@@ -76,7 +76,10 @@ class _ClientFactory(Generic[E]):
         self.timeout = HTTPTimeout() if timeout is None else HTTPTimeout.of(timeout)
         self._transport = transport
         self._own_transport: Any = None
-        self._transport_options = {"proxies": proxies, "verify_certificate": verify_certificate}
+        self._transport_options: dict[str, Any] = {
+            "proxies": proxies,
+            "verify_certificate": verify_certificate,
+        }
         self._collection_parser = collection_parser
         self._error_parser = error_parser
         self._errors_as_results = errors_as_results
