@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cqrs.circuit_breaker import Permit
 from cqrs.testing import Fleet
 from tests.fleet.support import (
     SPREAD,
@@ -84,7 +85,7 @@ def test_f9_twenty_processes_that_come_back_to_it_do_not_all_ask_at_once(push: b
     fleet.advance(5 * WAIT)
     fleet.heal()
     asked: list[int] = []
-    held = []
+    held: list[Permit] = []
     while not held:
         before = fleet.operations["acquire"]
         for node in fleet.nodes:

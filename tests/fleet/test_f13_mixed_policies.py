@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cqrs.circuit_breaker import Backoff, CircuitBreakerPolicy, SettingsDiffer
+from cqrs.circuit_breaker import Backoff, CircuitBreakerPolicy, Mode, SettingsDiffer
 from cqrs.testing import Fleet, FleetNode
 from tests.fleet.support import (
     Boom,
@@ -60,16 +60,10 @@ def test_f13_the_longer_wait_applies() -> None:
     long = rate_policy(wait_duration_in_open=30.0)
     fleet = Fleet(2, [short, long])
     touch(fleet)
-    fleet.nodes[1].breakers.override("payments", _mode(), ttl=0.5)  # so the store knows both
+    fleet.nodes[1].breakers.override("payments", Mode.ENABLED)  # so the store knows both
     fleet.advance(1.2)
     opened(fleet)
     assert record(fleet).wait == 30_000_000
-
-
-def _mode() -> Any:
-    from cqrs.circuit_breaker import Mode
-
-    return Mode.DISABLED
 
 
 def test_f13_the_greater_number_of_probes_applies() -> None:

@@ -24,6 +24,9 @@ from cqrs.circuit_breaker.states import Mode, State
 SPREAD = 0.05
 """Seconds over which processes spread what they would otherwise all ask at the same moment."""
 
+EXPIRED = "override expired"
+"""Why a circuit is closed whose override has ended by itself; the store says the same."""
+
 
 class Ask(NamedTuple):
     """The local machine agrees to a call; the fleet must be asked as well."""
@@ -132,6 +135,10 @@ class SharedMachine(ReportingMachine):
                 self._look_again(now, random)
             self._hear(view, old)
             return
+        if self._has_gone_on(view, old, now):
+            self.modes.fleet = None
+            self._hear(view, old)
+            return
         self.modes.fleet = None if view.mode is None else Order(view.mode, _end(view.heard, view.mode_left))
         self.start_over()
         self._impose(now, view.actor or None, view.reason or None, "fleet")
@@ -139,6 +146,26 @@ class SharedMachine(ReportingMachine):
             self._shift(view, now, random)
         self._be_keen(view.row > 0)
         self.detached = False
+
+    def _has_gone_on(self, view: FleetView, old: FleetView, now: float) -> bool:
+        """Whether ``view`` only says that an override has ended, and this process has begun anew by itself.
+
+        The store notices with the first report that it gets after that: what this process has counted since
+        belongs to the new epoch.
+        """
+        order = self.modes.fleet
+        return (
+            (view.incarnation, view.epoch - 1, view.reason) == (*old.seen, EXPIRED)
+            and view.state is State.CLOSED
+            and view.mode is None
+            and order is not None
+            and order.until is not None
+            and order.until <= now
+            and self.mode_until != order.until
+            and self.mode is Mode.ENABLED
+            and self.modes.own is None
+            and not self.detached
+        )
 
     def adopt_everywhere(self, order: Order | None, now: float, actor: str, reason: str) -> None:
         """Take over an override of all circuits."""
@@ -257,7 +284,7 @@ class SharedMachine(ReportingMachine):
 
     def _expire_override(self, now: float) -> None:
         if self.mode_until is not None and now >= self.mode_until:
-            self._impose(now, None, "override expired", "local", fresh=True)
+            self._impose(now, None, EXPIRED, "local", fresh=True)
 
     def _impose(
         self, now: float, actor: str | None, reason: str | None, source: str, *, fresh: bool = False

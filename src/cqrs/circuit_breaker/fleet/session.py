@@ -22,7 +22,7 @@ from cqrs.circuit_breaker.fleet.candidate import Candidate
 from cqrs.circuit_breaker.fleet.gate import FleetGate
 from cqrs.circuit_breaker.fleet.knowledge import Knowledge
 from cqrs.circuit_breaker.fleet.probes import Probes
-from cqrs.circuit_breaker.fleet.reports import Reports
+from cqrs.circuit_breaker.fleet.reports import Report, Reports
 from cqrs.circuit_breaker.fleet.settings import StoreSettings
 from cqrs.circuit_breaker.fleet.shard import Shard
 from cqrs.circuit_breaker.fleet.transport import Message, Transport
@@ -276,7 +276,7 @@ class Session:
             shard.sending = None
             if reply is None:
                 shard.hungry |= full
-                shard.dirty.update((gate.identity, gate) for gate in reported)
+                shard.dirty.update((each.gate.identity, each.gate) for each in reported)
                 self.probes.failed(renewed)
                 self.next_sync = min(self.next_sync, self.clock() + line.pause(self.breaker))
             else:
@@ -328,15 +328,15 @@ class Session:
             shard.sequence, shard.hungry = sequence, True
             self.wake()
 
-    def _absorb(self, shard: Shard, reply: Message, reported: list[FleetGate], renewed: list[Any]) -> None:
+    def _absorb(self, shard: Shard, reply: Message, reported: list[Report], renewed: list[Any]) -> None:
         now = self.clock()
         before = shard.full_since
         changed: list[Message] = reply.get("changed", [])
         results: list[Message] = reply.get("results", [])
         for view in changed:
             self.knowledge.take(shard, view, now)
-        for gate, result in zip(reported, results, strict=False):
-            self.reports.taken(shard, gate, result, now)
+        for report, result in zip(reported, results, strict=False):
+            self.reports.taken(shard, report, result, now)
         self.probes.renewed(renewed, results[len(reported) :])
         shard.sequence = reply["seq"]
         shard.living = reply.get("live", shard.living)
