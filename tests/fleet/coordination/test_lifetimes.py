@@ -87,6 +87,8 @@ STORY = [
     at(0, "b", report(3), rules=ROW, watched=1),
     at(0, "a", report(0, 0), rules=ROW, watched=0),
     at(0, "a", report(3), rules=ROW, watched=0),
+    at(0, "a", report(3, 1), id="short"),
+    at(0, "a", report(3, 1), id="single", rules=rules(row=1)),
     opened(LONG),
     at(0, "a", VIEW, rules=LONG),
     at(1, "a", acquire("p"), rules=LONG, granted=0),
