@@ -133,6 +133,10 @@ class HTTPTimeoutError(HTTPUnavailableError, builtins.TimeoutError):
     """There was no answer in time: connecting, reading, or the call as a whole took too long."""
 
 
+class HTTPPoolTimeoutError(HTTPTimeoutError):
+    """All connections that this program allows itself were in use for too long; nothing was sent."""
+
+
 class HTTPConnectionError(HTTPUnavailableError, builtins.ConnectionError):
     """There was no connection, or it was lost before the answer was complete."""
 

@@ -11,7 +11,13 @@ from cqrs.circuit_breaker import CircuitOpenError, Trip, Verdict
 from cqrs.circuit_breaker.gate import Gate, Token
 from cqrs.circuit_breaker.phases import Grant
 from cqrs.exceptions import ConfigurationError
-from cqrs.http.errors import DiscoveryError, HTTPError, HTTPRequestError, HTTPUnavailableError
+from cqrs.http.errors import (
+    DiscoveryError,
+    HTTPError,
+    HTTPPoolTimeoutError,
+    HTTPRequestError,
+    HTTPUnavailableError,
+)
 
 _FAILURE, _IGNORED, _INCONCLUSIVE, _SUCCESS = (
     Verdict.FAILURE,
@@ -63,7 +69,7 @@ class Outcomes:
         self._count = frozenset(count)
         self._excluded = None if excluded_as == "success" else _IGNORED
         self._unavailable = (HTTPUnavailableError, TimeoutError, ConnectionError, *unavailable)
-        self._unsent = (HTTPRequestError, DiscoveryError, CircuitOpenError, *unsent)
+        self._unsent = (HTTPRequestError, HTTPPoolTimeoutError, DiscoveryError, CircuitOpenError, *unsent)
 
     def of_status(self, status: int, headers: Mapping[str, str]) -> Verdict | Trip | None:
         """Return the verdict on an answer; ``None``: a success.

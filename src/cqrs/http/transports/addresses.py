@@ -9,7 +9,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from cqrs.http.errors import HTTPRequestError
-from cqrs.http.messages import HTTPRequest
+from cqrs.http.messages import HTTPRequest, HTTPResponse
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)")
 _AS_IT_IS = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?\[\]-]*", re.ASCII)
@@ -79,12 +79,20 @@ def _origin(scheme: str, authority: str) -> Origin | None:
     return Origin(scheme, host, port, shown, f"Basic {b64encode(credentials).decode()}" if at else None)
 
 
-def redirection(request: HTTPRequest, url: str, status: int, location: str | None) -> str | None:
+def next_url(request: HTTPRequest, url: str, response: HTTPResponse) -> str | None:
+    """Return the URL to go to after an answer; ``None``: it is the answer."""
+    status = response.status_code
+    if status not in _REDIRECTIONS:
+        return None
+    return _redirection(request, url, status, response.headers.get("location"))
+
+
+def _redirection(request: HTTPRequest, url: str, status: int, location: str | None) -> str | None:
     """Return the URL of a redirection that may be followed; ``None``: this answer is the answer.
 
     It must stay within the origin, and must not turn one method into another.
     """
-    if status not in _REDIRECTIONS or not location:
+    if not location:
         return None
     if request.method not in ("GET", "HEAD") and status not in (307, 308):
         return None

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator
 from typing import cast
 
-from cqrs.http.errors import HTTPConnectionError, HTTPTimeoutError
+from cqrs.http.errors import HTTPConnectionError, HTTPPoolTimeoutError, HTTPTimeoutError
 from cqrs.http.messages import HTTPRequest, HTTPTimeout
 
 
@@ -55,23 +55,30 @@ def _reason(error: BaseException) -> str:
     return ""
 
 
+def incomplete(error: BaseException, request: HTTPRequest) -> HTTPConnectionError:
+    """Return the error for an answer that is no HTTP, or not all of it."""
+    return connection_error(error, request, f"what was received is no complete answer: {_told(error)}")
+
+
 def timeout_error(which: str, request: HTTPRequest, timeout: HTTPTimeout) -> HTTPTimeoutError:
     """Return the error for something that took too long.
 
     Args:
         which: ``"connect"``, ``"read"``, ``"write"``, ``"pool"`` or ``"total"``.
     """
-    if which == "total":
-        return HTTPTimeoutError(f"no complete answer within {timeout.limit:g} s (total timeout)", request)
-    if which == "pool":
-        return HTTPTimeoutError(
-            f"none of our connections became free within {timeout.connect:g} s (connect timeout)", request
-        )
-    if which == "connect":
-        return HTTPTimeoutError(f"no connection within {timeout.connect:g} s (connect timeout)", request)
-    if which == "write":
-        return HTTPTimeoutError(f"nothing could be sent for {timeout.read:g} s (read timeout)", request)
-    return HTTPTimeoutError(f"nothing was received for {timeout.read:g} s (read timeout)", request)
+    kind = HTTPPoolTimeoutError if which == "pool" else HTTPTimeoutError
+    limit = timeout.limit
+    seconds = {"connect": timeout.connect, "pool": timeout.connect, "total": limit}.get(which, timeout.read)
+    return kind(f"{_SAID[which]} {min(seconds, limit):g} s", request)
+
+
+_SAID = {
+    "connect": "connect timeout: no connection within",
+    "pool": "connect timeout: none of our own connections became free within",
+    "read": "read timeout: nothing was received for",
+    "write": "read timeout: nothing could be sent for",
+    "total": "total timeout: no complete answer within",
+}
 
 
 def _told(error: BaseException) -> str:

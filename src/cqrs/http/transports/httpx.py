@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
-from cqrs.http.transports import failures, pools
+from cqrs.http.transports import addresses, failures, pools
 from cqrs.http.transports.bodies import DEFAULT_LIMIT
 from cqrs.http.transports.httpx_exchange import HttpxExchange, Verify
 
@@ -87,7 +87,7 @@ class AsyncHttpxTransport(HttpxExchange):
                 url = request.url
                 response = await self._exchange(request, url, timeout)
                 for _ in range(self._redirects):
-                    further = self._next(request, url, response)
+                    further = addresses.next_url(request, url, response)
                     if further is None:
                         break
                     url = further
@@ -196,7 +196,7 @@ class SyncHttpxTransport(HttpxExchange):
             url = request.url
             response = self._exchange(request, url, timeout)
             for _ in range(self._redirects):
-                further = self._next(request, url, response)
+                further = addresses.next_url(request, url, response)
                 if further is None:
                     break
                 url = further

@@ -13,6 +13,7 @@ from cqrs.http.errors import HTTPRequestError, HTTPTimeoutError
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
 from cqrs.http.transports import addresses, failures, libraries, outgoing, pools
 from cqrs.http.transports.bodies import DEFAULT_LIMIT, Body
+from cqrs.http.transports.validation import count
 
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
@@ -47,8 +48,8 @@ class HttpxExchange:
                 "verify_certificate, proxies, http2, max_connections and max_keepalive are of the pool of"
                 " this transport: a client or transport of yours has its own"
             )
-        self._limit = _count("max_body_size", max_body_size, 1)
-        self._redirects = _count("follow_redirects", follow_redirects, 0)
+        self._limit = count("max_body_size", max_body_size, 1)
+        self._redirects = count("follow_redirects", follow_redirects, 0)
         given = client if client is not None else transport
         method = (
             "send" if client is not None else f"handle_{self._kind.lower()}{'_' * bool(self._kind)}request"
@@ -140,11 +141,6 @@ class HttpxExchange:
         body.add(content)
         return HTTPResponse(response.status_code, _texts(response.headers.raw), content=content)
 
-    def _next(self, request: HTTPRequest, url: str, response: HTTPResponse) -> str | None:
-        if response.status_code < 300 or response.status_code >= 400:
-            return None
-        return addresses.redirection(request, url, response.status_code, response.headers.get("location"))
-
     def _translated(
         self, error: Exception, request: HTTPRequest, timeout: HTTPTimeout, late: bool
     ) -> Exception | None:
@@ -158,9 +154,7 @@ class HttpxExchange:
         if isinstance(error, (*unsendable, core.UnsupportedProtocol, core.LocalProtocolError)):
             return HTTPRequestError(f"it cannot be sent: {error}", request)
         if isinstance(error, (library.RemoteProtocolError, core.RemoteProtocolError)):
-            return failures.connection_error(
-                error, request, f"what was received is no complete answer: {error}"
-            )
+            return failures.incomplete(error, request)
         if isinstance(
             error, (library.TransportError, core.NetworkError, core.ProxyError, core.ProtocolError)
         ):
@@ -168,12 +162,6 @@ class HttpxExchange:
         if isinstance(error, library.InvalidURL):
             return HTTPRequestError(f"its URL cannot be sent: {error}", request)
         return None
-
-
-def _count(name: str, value: object, least: int) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
-        return value
-    raise ConfigurationError(f"{name} must be a whole number >= {least}, not {value!r}")
 
 
 def _seconds(timeout: HTTPTimeout) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
@@ -67,6 +68,11 @@ def parts_of(request: HTTPRequest) -> Iterator[Part]:
                 continue
             filename, content, media_type = _file(name, each)
             yield Part(name, filename, content.encode() if isinstance(content, str) else content, media_type)
+
+
+def media_type_of(part: Part) -> str:
+    """Return the media type of a file, by its name when nobody said."""
+    return part.media_type or mimetypes.guess_type(part.filename or "")[0] or "application/octet-stream"
 
 
 def _file(name: str, given: Any) -> tuple[str, Any, str | None]:

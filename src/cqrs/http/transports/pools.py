@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from cqrs.exceptions import ConfigurationError
+from cqrs.http.transports.validation import count
 
 _SLICE = 16 * 1024
 """Bytes handed to a blocking write at once: the time that is left is looked at in between."""
@@ -30,9 +31,7 @@ class PoolOptions:
 
     def __post_init__(self) -> None:
         for name in ("max_connections", "max_keepalive"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigurationError(f"{name} must be a whole number >= 1, not {value!r}")
+            count(name, getattr(self, name), 1)
         check_proxies(self.proxies)
 
 
