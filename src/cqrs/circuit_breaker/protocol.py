@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
+from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.exceptions import ConfigurationTypeError
 
 P = ParamSpec("P")
@@ -63,6 +64,13 @@ def circuit_name(identifier: type[Any] | str) -> str:
     raise ConfigurationTypeError(f"a circuit is identified by a class or a non-empty str, not {identifier!r}")
 
 
+def is_rejection(error: Exception, circuit_breaker: ICircuitBreaker | None) -> bool:
+    """Tell whether ``error`` is a rejection: of ``circuit_breaker``, or of a native one further in."""
+    if isinstance(error, CircuitOpenError):
+        return True
+    return circuit_breaker is not None and circuit_breaker.is_circuit_breaker_error(error)
+
+
 def should_use_fallback(
     primary_error: Exception,
     circuit_breaker: ICircuitBreaker | None,
@@ -70,13 +78,14 @@ def should_use_fallback(
 ) -> bool:
     """Decide whether the fallback takes over after the primary raised ``primary_error``.
 
-    A breaker's rejection always does; otherwise a non-empty ``failure_exceptions`` decides by type, and an
+    A breaker's rejection always does, also that of a native breaker further in, say of a service client;
+    otherwise a non-empty ``failure_exceptions`` decides by type, and an
     empty one lets any ``Exception`` through to the fallback.
 
     >>> should_use_fallback(ValueError(), None, ()), should_use_fallback(ValueError(), None, (OSError,))
     (True, False)
     """
-    if circuit_breaker is not None and circuit_breaker.is_circuit_breaker_error(primary_error):
+    if is_rejection(primary_error, circuit_breaker):
         return True
     if failure_exceptions:
         return isinstance(primary_error, failure_exceptions)

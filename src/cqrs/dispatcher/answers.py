@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextvars
 import logging
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from cqrs.circuit_breaker.errors import CircuitOpenError
+from cqrs.circuit_breaker.protocol import is_rejection
 from cqrs.dispatcher.attempts import Attempt
 from cqrs.dispatcher.models import FallbackAnswer, FallbackReason, make_tuple
 
@@ -41,19 +42,18 @@ def answer_of(
     answers are the same news, and logged for debugging.
     """
     primary = attempts[0]
-    breaker, level = primary.breaker, logging.WARNING
+    level = logging.WARNING
     reason: FallbackReason = "error"
-    if breaker is not None:
-        rejected = breaker.is_circuit_breaker_error(failure)
-        if rejected:
-            reason = "circuit_open"
-            if primary.known_as_rejected:
-                level = logging.DEBUG
-        primary.known_as_rejected = rejected
+    rejected = is_rejection(failure, primary.breaker)
+    if rejected:
+        reason = "circuit_open"
+        if primary.known_as_rejected:
+            level = logging.DEBUG
+    primary.known_as_rejected = rejected
     kind = failure.__class__
     text, rejection = "", None
-    if kind is CircuitOpenError:
-        rejection = cast("CircuitOpenError", failure)
+    if isinstance(failure, CircuitOpenError):
+        rejection = failure
     else:
         try:
             text = str(failure)
