@@ -119,9 +119,10 @@ def _judge(target: Target, samples: Samples, measured: dict[str, Row]) -> Verdic
     other = measured.get(target.against or "")
     if other is None:
         return Verdict(target, None, None)
-    if target.metric == "growth":
-        growth = _relative(samples, row.label, other.label)
-        return Verdict(target, growth, growth <= target.limit)
+    if target.metric in ("growth", "times"):
+        factor = _relative(samples, row.label, other.label)
+        met = factor >= target.limit if target.metric == "times" else factor <= target.limit
+        return Verdict(target, factor, met)
     if target.metric == "speedup" and row.above and other.above:
         speedup = other.above.median / row.above.median
         return Verdict(target, speedup, speedup >= target.limit)

@@ -10,6 +10,7 @@ from typing import Literal
 
 PEERS = (
     "aiobreaker",
+    "blacksmith",
     "circuitbreaker",
     "diator",
     "interlock-cb",
@@ -20,7 +21,7 @@ PEERS = (
 """How labels of other libraries begin."""
 
 Loop = Callable[[int], Awaitable[None] | None]
-Measure = Callable[[], float]
+Measure = Callable[[], Awaitable[float] | float]
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class Prepared:
     """One subject, built and checked, ready to be sampled.
 
     Either ``loop`` (runs the operation n times; the harness times it) or ``measure`` (returns the value
-    itself, in the unit of the case) is set.
+    itself, in the unit of the case) is set. What is awaitable runs in the event loop of the worker.
     """
 
     loop: Loop | None = None
@@ -57,7 +58,7 @@ class Prepared:
     """Level of the logger ``cqrs``; None leaves it as the library set it at import."""
     verify: Callable[[int], None] | None = None
     """Called after the last sample with the number of operations run; raises when the work was not done."""
-    close: Callable[[], None] | None = None
+    close: Callable[[], Awaitable[None] | None] | None = None
 
 
 Builder = Callable[[], Awaitable[Prepared] | Prepared]
@@ -86,9 +87,20 @@ class Subject:
 
 
 Metric = Literal[
-    "ratio", "share", "above", "value", "least", "p99", "worst", "exactly", "speedup", "growth", "fastest"
+    "ratio",
+    "share",
+    "above",
+    "value",
+    "least",
+    "p99",
+    "worst",
+    "exactly",
+    "speedup",
+    "growth",
+    "times",
+    "fastest",
 ]
-Group = Literal["core", "fleet"]
+Group = Literal["core", "fleet", "http"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +110,8 @@ class Target:
     Metrics: ``ratio`` value / floor, at most; ``share`` value / floor, at least; ``above`` value - floor, at
     most; ``value`` at most; ``least`` value, at least; ``p99`` and ``worst`` 99th percentile and largest
     value of all rounds, at most; ``exactly`` this value in all rounds; ``speedup`` overhead of ``against`` /
-    own overhead, at least; ``growth`` value / value of ``against``, at most; ``fastest`` less than every peer
-    (``limit`` unused).
+    own overhead, at least; ``growth`` and ``times`` value / value of ``against``, at most and at least;
+    ``fastest`` less than every peer (``limit`` unused).
     """
 
     subject: str
@@ -122,7 +134,7 @@ class Case:
     """Rounds in a full run, when not the default."""
     pinned: bool = True
     group: Group = "core"
-    """Part of the page that it belongs to: ``core``, or ``fleet`` for many processes and a server."""
+    """Part of the page: ``core``, ``fleet`` for many processes and a server, ``http`` for service clients."""
     shown_peers: tuple[str, ...] | None = None
     """Peers in the summary table; None shows all of them."""
     cannot: str = ""

@@ -100,7 +100,7 @@ class Worker:
             except Exception as error:
                 self._wrong[label] = _short(error)
             if prepared.close is not None:
-                prepared.close()
+                self._run(prepared.close())
         self._prepared.clear()
         gc.unfreeze()
         gc.collect()
@@ -112,7 +112,8 @@ class Worker:
 
     def _value(self, label: str, prepared: Prepared) -> float:
         if prepared.measure is not None:
-            return prepared.measure()
+            value: float = self._run(prepared.measure())
+            return value
         count = self._iterations[label]
         elapsed = self._sample(label, prepared, count)
         return elapsed / (count * prepared.operations_per_iteration) * 1e6
@@ -141,6 +142,14 @@ class Worker:
 
         self._operations[label] += count * prepared.operations_per_iteration
         return self._runner.run(timed())
+
+    def _run(self, result: Any) -> Any:
+        """The result itself, or what comes of it when it is to be awaited."""
+
+        async def awaited() -> Any:
+            return await result
+
+        return self._runner.run(awaited()) if inspect.isawaitable(result) else result
 
     def _set_log_levels(self, prepared: Prepared) -> None:
         library = logging.getLogger("cqrs")

@@ -64,6 +64,8 @@ def test_each_environment_is_compared_with_its_own_floor(harness: Any) -> None:
         ("above", 1.9, None, 2.0, False),
         ("growth", 0.6, "peer", 0.6, True),
         ("growth", 0.5, "peer", 0.6, False),
+        ("times", 0.6, "peer", 0.6, True),
+        ("times", 0.7, "peer", 0.6, False),
         ("speedup", 2.0, "peer", 2.0, True),
         ("speedup", 2.1, "peer", 2.0, False),
         ("fastest", 0.0, None, 5.0 / 3.0, True),
