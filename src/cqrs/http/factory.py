@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast, overload
@@ -85,7 +84,6 @@ class _ClientFactory(Generic[E]):
         self._errors_as_results = errors_as_results
         self._middlewares: list[Any] = []
         self._clients: dict[str, Any] = {}
-        self._ready = False
 
     def add_middleware(self, middleware: Any) -> Self:
         """Add an innermost middleware: the first one added is the outermost. Returns the factory.
@@ -204,7 +202,6 @@ class AsyncClientFactory(_ClientFactory[E]):
             error_parser,
             errors_as_results,
         )
-        self._initializing = asyncio.Lock()
 
     def add_middleware(self, middleware: AsyncHTTPMiddleware) -> Self:
         return super().add_middleware(middleware)
@@ -216,7 +213,6 @@ class AsyncClientFactory(_ClientFactory[E]):
 
     async def initialize(self) -> None:
         """Get everything ready now, not with the first call: connects the store of a circuit breaker, say."""
-        self._ready = True
         for part in self._parts():
             if (initialize := getattr(part, "initialize", None)) is not None:
                 await initialize()
