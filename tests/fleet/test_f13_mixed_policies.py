@@ -123,3 +123,22 @@ def test_f13_one_process_with_a_ramp_and_one_without() -> None:
         12.0,
     )
     assert circuit(fleet.nodes[0]).state == "closed"
+
+
+def test_f13_who_is_denied_is_told_of_the_difference_and_changes_nothing() -> None:
+    """F4: a denial writes nothing. The settings that apply are those of who opened it, and of who probes."""
+    lax, strict = (rate_policy(permitted_calls_in_half_open=need) for need in (1, 3))
+    fleet = Fleet(2, [lax, strict])
+    touch(fleet)
+    told = differences(fleet.nodes[1])
+    for _ in range(4):
+        attempt(fleet.nodes[0], Boom())
+    fleet.advance(13.0)
+    assert fleet.states("payments") == ["half_open"] * 2
+    permit = acquired(fleet, 0)
+    before = record(fleet).copy()
+    until(fleet, lambda: attempt(fleet.nodes[1]) == "rejected" and fleet.operations["acquire"] == 2, 1.0)
+    assert record(fleet) == before
+    assert len(only(told)) == 1
+    permit.success()
+    assert fleet.states("payments") == ["closed"] * 2
