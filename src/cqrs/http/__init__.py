@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from cqrs.http.collections import CollectionIterator as CollectionIterator
     from cqrs.http.collections import CollectionParser as CollectionParser
     from cqrs.http.collections import Metadata as Metadata
+    from cqrs.http.discovery.consul import AsyncConsulDiscovery as AsyncConsulDiscovery
+    from cqrs.http.discovery.consul import SyncConsulDiscovery as SyncConsulDiscovery
+    from cqrs.http.discovery.nomad import AsyncNomadDiscovery as AsyncNomadDiscovery
+    from cqrs.http.discovery.nomad import SyncNomadDiscovery as SyncNomadDiscovery
+    from cqrs.http.discovery.nomad_service import AsyncNomadServiceDiscovery as AsyncNomadServiceDiscovery
+    from cqrs.http.discovery.nomad_service import SyncNomadServiceDiscovery as SyncNomadServiceDiscovery
+    from cqrs.http.discovery.router import AsyncRouterDiscovery as AsyncRouterDiscovery
+    from cqrs.http.discovery.router import SyncRouterDiscovery as SyncRouterDiscovery
     from cqrs.http.discovery.static import AsyncStaticDiscovery as AsyncStaticDiscovery
     from cqrs.http.discovery.static import SyncStaticDiscovery as SyncStaticDiscovery
     from cqrs.http.errors import ContractError as ContractError
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
     from cqrs.http.errors import HTTPClientError as HTTPClientError
     from cqrs.http.errors import HTTPConnectionError as HTTPConnectionError
     from cqrs.http.errors import HTTPError as HTTPError
+    from cqrs.http.errors import HTTPPoolTimeoutError as HTTPPoolTimeoutError
     from cqrs.http.errors import HTTPRequestError as HTTPRequestError
     from cqrs.http.errors import HTTPResponseError as HTTPResponseError
     from cqrs.http.errors import HTTPTimeoutError as HTTPTimeoutError
@@ -46,12 +55,33 @@ if TYPE_CHECKING:
     from cqrs.http.messages import HTTPRequest as HTTPRequest
     from cqrs.http.messages import HTTPResponse as HTTPResponse
     from cqrs.http.messages import HTTPTimeout as HTTPTimeout
+    from cqrs.http.metrics import PrometheusMetrics as PrometheusMetrics
+    from cqrs.http.middleware.authorization import (
+        AsyncHTTPAuthorizationMiddleware as AsyncHTTPAuthorizationMiddleware,
+    )
+    from cqrs.http.middleware.authorization import AsyncHTTPBasicMiddleware as AsyncHTTPBasicMiddleware
+    from cqrs.http.middleware.authorization import AsyncHTTPBearerMiddleware as AsyncHTTPBearerMiddleware
+    from cqrs.http.middleware.authorization import (
+        SyncHTTPAuthorizationMiddleware as SyncHTTPAuthorizationMiddleware,
+    )
+    from cqrs.http.middleware.authorization import SyncHTTPBasicMiddleware as SyncHTTPBasicMiddleware
+    from cqrs.http.middleware.authorization import SyncHTTPBearerMiddleware as SyncHTTPBearerMiddleware
     from cqrs.http.middleware.circuit_breaker import (
         AsyncCircuitBreakerMiddleware as AsyncCircuitBreakerMiddleware,
     )
     from cqrs.http.middleware.circuit_breaker import (
         SyncCircuitBreakerMiddleware as SyncCircuitBreakerMiddleware,
     )
+    from cqrs.http.middleware.deadline import AsyncDeadlineMiddleware as AsyncDeadlineMiddleware
+    from cqrs.http.middleware.deadline import SyncDeadlineMiddleware as SyncDeadlineMiddleware
+    from cqrs.http.middleware.headers import AsyncHTTPAddHeadersMiddleware as AsyncHTTPAddHeadersMiddleware
+    from cqrs.http.middleware.headers import SyncHTTPAddHeadersMiddleware as SyncHTTPAddHeadersMiddleware
+    from cqrs.http.middleware.logging import AsyncLoggingMiddleware as AsyncLoggingMiddleware
+    from cqrs.http.middleware.logging import SyncLoggingMiddleware as SyncLoggingMiddleware
+    from cqrs.http.middleware.prometheus import AsyncPrometheusMiddleware as AsyncPrometheusMiddleware
+    from cqrs.http.middleware.prometheus import SyncPrometheusMiddleware as SyncPrometheusMiddleware
+    from cqrs.http.middleware.retry import AsyncRetryMiddleware as AsyncRetryMiddleware
+    from cqrs.http.middleware.retry import SyncRetryMiddleware as SyncRetryMiddleware
     from cqrs.http.models import Request as Request
     from cqrs.http.models import Response as Response
     from cqrs.http.outcomes import Outcomes as Outcomes
@@ -63,6 +93,10 @@ if TYPE_CHECKING:
     from cqrs.http.results import ResponseBox as ResponseBox
     from cqrs.http.results import Result as Result
     from cqrs.http.results import ResultError as ResultError
+    from cqrs.http.retry_budget import RetryBudget as RetryBudget
+    from cqrs.http.transports.aiohttp import AsyncAiohttpTransport as AsyncAiohttpTransport
+    from cqrs.http.transports.httpx import AsyncHttpxTransport as AsyncHttpxTransport
+    from cqrs.http.transports.httpx import SyncHttpxTransport as SyncHttpxTransport
     from cqrs.http.typing import AsyncDiscovery as AsyncDiscovery
     from cqrs.http.typing import AsyncHTTPMiddleware as AsyncHTTPMiddleware
     from cqrs.http.typing import AsyncTransport as AsyncTransport
@@ -71,13 +105,27 @@ if TYPE_CHECKING:
     from cqrs.http.typing import SyncTransport as SyncTransport
 
 _TABLE = {
+    "AsyncAiohttpTransport": "cqrs.http.transports.aiohttp",
     "AsyncCircuitBreakerMiddleware": "cqrs.http.middleware.circuit_breaker",
     "AsyncClient": "cqrs.http.client",
     "AsyncClientFactory": "cqrs.http.factory",
+    "AsyncConsulDiscovery": "cqrs.http.discovery.consul",
+    "AsyncDeadlineMiddleware": "cqrs.http.middleware.deadline",
     "AsyncDiscovery": "cqrs.http.typing",
+    "AsyncHTTPAddHeadersMiddleware": "cqrs.http.middleware.headers",
+    "AsyncHTTPAuthorizationMiddleware": "cqrs.http.middleware.authorization",
+    "AsyncHTTPBasicMiddleware": "cqrs.http.middleware.authorization",
+    "AsyncHTTPBearerMiddleware": "cqrs.http.middleware.authorization",
     "AsyncHTTPMiddleware": "cqrs.http.typing",
+    "AsyncHttpxTransport": "cqrs.http.transports.httpx",
+    "AsyncLoggingMiddleware": "cqrs.http.middleware.logging",
+    "AsyncNomadDiscovery": "cqrs.http.discovery.nomad",
+    "AsyncNomadServiceDiscovery": "cqrs.http.discovery.nomad_service",
+    "AsyncPrometheusMiddleware": "cqrs.http.middleware.prometheus",
     "AsyncRedisUnitOfWork": "cqrs.circuit_breaker.redis.unit_of_work",
     "AsyncResource": "cqrs.http.client",
+    "AsyncRetryMiddleware": "cqrs.http.middleware.retry",
+    "AsyncRouterDiscovery": "cqrs.http.discovery.router",
     "AsyncStaticDiscovery": "cqrs.http.discovery.static",
     "AsyncTransport": "cqrs.http.typing",
     "AttachmentField": "cqrs.http.fields",
@@ -90,6 +138,7 @@ _TABLE = {
     "HTTPClientError": "cqrs.http.errors",
     "HTTPConnectionError": "cqrs.http.errors",
     "HTTPError": "cqrs.http.errors",
+    "HTTPPoolTimeoutError": "cqrs.http.errors",
     "HTTPRequest": "cqrs.http.messages",
     "HTTPRequestError": "cqrs.http.errors",
     "HTTPResponse": "cqrs.http.messages",
@@ -103,6 +152,7 @@ _TABLE = {
     "Outcomes": "cqrs.http.outcomes",
     "PathInfoField": "cqrs.http.fields",
     "PostBodyField": "cqrs.http.fields",
+    "PrometheusMetrics": "cqrs.http.metrics",
     "QueryStringField": "cqrs.http.fields",
     "Registry": "cqrs.http.registry",
     "Request": "cqrs.http.models",
@@ -110,13 +160,27 @@ _TABLE = {
     "ResponseBox": "cqrs.http.results",
     "Result": "cqrs.http.results",
     "ResultError": "cqrs.http.results",
+    "RetryBudget": "cqrs.http.retry_budget",
     "SyncCircuitBreakerMiddleware": "cqrs.http.middleware.circuit_breaker",
     "SyncClient": "cqrs.http.client",
     "SyncClientFactory": "cqrs.http.factory",
+    "SyncConsulDiscovery": "cqrs.http.discovery.consul",
+    "SyncDeadlineMiddleware": "cqrs.http.middleware.deadline",
     "SyncDiscovery": "cqrs.http.typing",
+    "SyncHTTPAddHeadersMiddleware": "cqrs.http.middleware.headers",
+    "SyncHTTPAuthorizationMiddleware": "cqrs.http.middleware.authorization",
+    "SyncHTTPBasicMiddleware": "cqrs.http.middleware.authorization",
+    "SyncHTTPBearerMiddleware": "cqrs.http.middleware.authorization",
     "SyncHTTPMiddleware": "cqrs.http.typing",
+    "SyncHttpxTransport": "cqrs.http.transports.httpx",
+    "SyncLoggingMiddleware": "cqrs.http.middleware.logging",
+    "SyncNomadDiscovery": "cqrs.http.discovery.nomad",
+    "SyncNomadServiceDiscovery": "cqrs.http.discovery.nomad_service",
+    "SyncPrometheusMiddleware": "cqrs.http.middleware.prometheus",
     "SyncRedisUnitOfWork": "cqrs.circuit_breaker.redis.unit_of_work",
     "SyncResource": "cqrs.http.client",
+    "SyncRetryMiddleware": "cqrs.http.middleware.retry",
+    "SyncRouterDiscovery": "cqrs.http.discovery.router",
     "SyncStaticDiscovery": "cqrs.http.discovery.static",
     "SyncTransport": "cqrs.http.typing",
     "UnregisteredClientError": "cqrs.http.errors",
@@ -136,13 +200,27 @@ def __getattr__(name: str) -> object:
 
 
 __all__ = [
+    "AsyncAiohttpTransport",
     "AsyncCircuitBreakerMiddleware",
     "AsyncClient",
     "AsyncClientFactory",
+    "AsyncConsulDiscovery",
+    "AsyncDeadlineMiddleware",
     "AsyncDiscovery",
+    "AsyncHTTPAddHeadersMiddleware",
+    "AsyncHTTPAuthorizationMiddleware",
+    "AsyncHTTPBasicMiddleware",
+    "AsyncHTTPBearerMiddleware",
     "AsyncHTTPMiddleware",
+    "AsyncHttpxTransport",
+    "AsyncLoggingMiddleware",
+    "AsyncNomadDiscovery",
+    "AsyncNomadServiceDiscovery",
+    "AsyncPrometheusMiddleware",
     "AsyncRedisUnitOfWork",
     "AsyncResource",
+    "AsyncRetryMiddleware",
+    "AsyncRouterDiscovery",
     "AsyncStaticDiscovery",
     "AsyncTransport",
     "AttachmentField",
@@ -155,6 +233,7 @@ __all__ = [
     "HTTPClientError",
     "HTTPConnectionError",
     "HTTPError",
+    "HTTPPoolTimeoutError",
     "HTTPRequest",
     "HTTPRequestError",
     "HTTPResponse",
@@ -169,6 +248,7 @@ __all__ = [
     "Outcomes",
     "PathInfoField",
     "PostBodyField",
+    "PrometheusMetrics",
     "QueryStringField",
     "Registry",
     "Request",
@@ -176,13 +256,27 @@ __all__ = [
     "ResponseBox",
     "Result",
     "ResultError",
+    "RetryBudget",
     "SyncCircuitBreakerMiddleware",
     "SyncClient",
     "SyncClientFactory",
+    "SyncConsulDiscovery",
+    "SyncDeadlineMiddleware",
     "SyncDiscovery",
+    "SyncHTTPAddHeadersMiddleware",
+    "SyncHTTPAuthorizationMiddleware",
+    "SyncHTTPBasicMiddleware",
+    "SyncHTTPBearerMiddleware",
     "SyncHTTPMiddleware",
+    "SyncHttpxTransport",
+    "SyncLoggingMiddleware",
+    "SyncNomadDiscovery",
+    "SyncNomadServiceDiscovery",
+    "SyncPrometheusMiddleware",
     "SyncRedisUnitOfWork",
     "SyncResource",
+    "SyncRetryMiddleware",
+    "SyncRouterDiscovery",
     "SyncStaticDiscovery",
     "SyncTransport",
     "UnregisteredClientError",

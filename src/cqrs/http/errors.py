@@ -9,6 +9,7 @@
     │   ├── HTTPResponseError       the answer cannot be used: no JSON, of the wrong shape, cut off, too large
     │   └── HTTPUnavailableError    there was no answer
     │       ├── HTTPTimeoutError    not in time (also a TimeoutError)
+    │       │   └── HTTPPoolTimeoutError  all connections of this program were in use; nothing was sent
     │       ├── HTTPConnectionError no connection, or it was lost (also a ConnectionError)
     │       └── DiscoveryError      nobody could say where the service is
     ├── CircuitOpenError            a circuit breaker did not let the call through
