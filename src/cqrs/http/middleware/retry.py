@@ -1,8 +1,8 @@
 """Another try after a failure that may pass.
 
-The waits are those of the circuit breaker's ``Backoff``, which is here anyway. Libraries for retries (stamina,
-tenacity) bring loops of their own, for coroutines and for threads; all that they could give to a flow is that
-one formula.
+The waits are those of the circuit breaker's ``Backoff``, which is here anyway. Libraries for retries
+(stamina, tenacity) bring loops of their own, for coroutines and for threads; all that they could give to a
+flow is that one formula.
 """
 
 from __future__ import annotations
