@@ -156,10 +156,9 @@ class Lookup:
             flight, is_mine = self._join(key, now)
             if flight is None:
                 return self._answer(key, now, None)
-            bridges = flight.roster.bridges(now)
+            url = flight.roster.pick(now) if flight.roster.bridges(now) else None
             if is_mine and self._admitted(flight):
-                yield Launch(self.launch, flight, bridges)
-            url = flight.roster.pick(now) if bridges else None
+                yield Launch(self.launch, flight, url is not None)
             if url is not None:
                 return url
             landed = yield Landing(flight, self.timeout.limit + 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from ipaddress import IPv6Address
 from string import Formatter
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
@@ -11,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from cqrs.exceptions import ConfigurationTypeError
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\.?", re.ASCII)
-_IPV6 = re.compile(r"[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._~-]+)?", re.ASCII)
+_ZONE = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
 
 
 class Instance(NamedTuple):
@@ -30,9 +31,13 @@ def host(address: str) -> str | None:
     if _HOST.fullmatch(address):
         return address
     bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
-    if _IPV6.fullmatch(bare):
-        return f"[{bare.replace('%', '%25')}]"  # RFC 6874
-    return None
+    try:
+        zone = IPv6Address(bare).scope_id
+    except ValueError:
+        return None
+    if zone is not None and not _ZONE.fullmatch(zone):
+        return None
+    return f"[{bare.replace('%', '%25')}]"  # RFC 6874
 
 
 class Template:
