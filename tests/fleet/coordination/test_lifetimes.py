@@ -249,3 +249,11 @@ def test_who_reads_the_audit_may_empty_it() -> None:
     exchange(coordinator, 110, acquire("p"))
     reply = coordinator.exchange(asked(111, VIEW) | {"audit": 3}, 111 * S)
     assert [(entry["to"], entry["ago_us"]) for entry in reply["audit"]] == [("half_open", S)]
+
+
+def test_the_audit_keeps_ten_thousand_entries() -> None:
+    coordinator = Coordinator()
+    for number in range(10_001):
+        coordinator.note(number, {"ep": number})
+    newest = coordinator.latest(20_000, 10_000)
+    assert (len(newest), newest[0]["ep"], newest[-1]["ep"]) == (10_000, "10000", "1")
