@@ -216,11 +216,14 @@ def test_permits_that_outlive_their_circuit_are_no_probes() -> None:
 def test_reports_permits_and_nodes_are_forgotten() -> None:
     coordinator = Coordinator()
     exchange(coordinator, 1, report(1, 1))
+    coordinator.expire(3601 * S - 1)
+    assert coordinator.nodes
+    coordinator.expire(3601 * S)
+    assert not coordinator.nodes
     coordinator.expire(10_001 * S - 1)
     assert coordinator.reports
     coordinator.expire(10_001 * S)
     assert not coordinator.reports
-    assert not coordinator.nodes
     exchange(coordinator, 20_000, report(4, 4))
     exchange(coordinator, 20_010, acquire("p"))
     coordinator.expire(20_075 * S - 1)
