@@ -59,10 +59,13 @@ class Roster:
     def bridges(self, now: float) -> bool:
         """Return whether the list serves while a newer one is fetched.
 
-        A list that nobody has needed for long does not: its instances may have moved. It does when the last
-        attempt failed: the next one may take as long.
+        It does not when nobody has needed it for long (its instances may have moved), or when all its
+        instances failed lately. But it does when the last attempt failed: the next one may take as long.
         """
-        return self.usable(now) and (bool(self.problem) or now - self._fetched < 2 * self._times.ttl)
+        if not self.usable(now):
+            return False
+        young = now - self._fetched < 2 * self._times.ttl
+        return bool(self.problem) or (young and bool(self._healthy(now)))
 
     def usable(self, now: float) -> bool:
         """Return whether there are instances that may be picked."""
@@ -76,14 +79,18 @@ class Roster:
         """
         if not self.usable(now):
             return None
-        urls, failed = self.urls, self._failed
-        if failed:
-            since = now - self._times.avoid_for
-            healthy = tuple(url for url in urls if failed.get(url, since) <= since)
-            if not healthy:
-                return min(urls, key=lambda url: failed[url])
-            urls = healthy
-        return urls[next(self._turn) % len(urls)]
+        urls = self._healthy(now)
+        if urls:
+            return urls[next(self._turn) % len(urls)]
+        failed = self._failed
+        return min(self.urls, key=lambda url: failed.get(url, now))
+
+    def _healthy(self, now: float) -> tuple[str, ...]:
+        failed = self._failed
+        if not failed:
+            return self.urls
+        since = now - self._times.avoid_for
+        return tuple(url for url in self.urls if failed.get(url, since) <= since)
 
     # ------------------------------------------------------------------ changes; require the owner's lock
 

@@ -328,6 +328,23 @@ class TestInstances:
             side.clock.advance(0.01)
         assert tried == [TWO, THREE, ONE] * 2
 
+    def test_when_all_failed_a_newer_list_is_waited_for(self, side: Side) -> None:
+        discovery = side.make(cache_ttl=600.0)
+        side.find(discovery)
+        side.clock.advance(1.0)
+        side.server.answer = side.listing("10.0.0.2")
+        discovery.failed("user", "v1", ONE)
+        assert side.find(discovery) == TWO
+
+    def test_when_all_failed_and_nobody_answers_they_are_tried(self, side: Side) -> None:
+        discovery = side.make(cache_ttl=600.0)
+        side.find(discovery)
+        side.clock.advance(1.0)
+        side.server.answer = hanging()
+        discovery.failed("user", "v1", ONE)
+        assert {side.find(discovery) for _ in range(10)} == {ONE}
+        assert len(side.server.asked) == 2
+
     def test_failures_of_what_is_not_known_mean_nothing(self, side: Side) -> None:
         discovery = side.make()
         discovery.failed("user", "v1", ONE)
