@@ -86,6 +86,7 @@ def test_after_a_long_outage_all_are_back_as_soon_as_after_a_short_one(
             fault(proxy)
         until(lambda: all(each.health()["age"] > 12 * interval for each in far), "a long outage")
         near.call("mail", outcome="fail", times=3)
+        until(lambda: near.machine("mail")["fleet"] == "open", "published, to nobody else")
         for proxy in proxies:
             proxy.heal()
         # An attempt that is under way, a wait of less than an interval, an exchange; and a busy machine.
