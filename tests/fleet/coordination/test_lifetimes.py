@@ -230,6 +230,7 @@ def test_reports_permits_and_nodes_are_forgotten() -> None:
     assert coordinator.permits
     coordinator.expire(20_075 * S)
     assert not coordinator.permits
+    assert not coordinator.permits_expire
     view = exchange(coordinator, 20_076, VIEW)
     assert view["st"] == "half_open"
     late = asked(20_076, settle("p", "success") | {"seen": [view["inc"], view["ep"]]})
