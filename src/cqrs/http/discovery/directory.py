@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
+from cqrs.circuit_breaker import Verdict
 from cqrs.http.discovery.lookup import Lookup, LookupFailed
 from cqrs.http.discovery.names import Instance, Template, host, server, url_template
 from cqrs.http.messages import HTTPRequest, HTTPResponse
@@ -84,7 +85,7 @@ def instances(name: str, given: Any, locate: Callable[[Any], tuple[Any, Any]]) -
         LookupFailed: it is no list, or nothing in it can be used.
     """
     if not isinstance(given, list):
-        raise LookupFailed(f"answered about {name!r} with no list but {type(given).__name__}", True)
+        raise LookupFailed(f"answered about {name!r} with no list but {type(given).__name__}")
     found: list[Instance] = []
     wrong = ""
     entries: list[Any] = given  # pyright: ignore[reportUnknownVariableType]
@@ -102,5 +103,5 @@ def instances(name: str, given: Any, locate: Callable[[Any], tuple[Any, Any]]) -
         else:
             found.append(Instance(place, port))
     if wrong and not found:
-        raise LookupFailed(f"answered about {name!r} with {wrong}", False)
+        raise LookupFailed(f"answered about {name!r} with {wrong}", Verdict.SUCCESS)
     return found

@@ -13,7 +13,14 @@ from concurrent.futures import InvalidStateError
 from datetime import timedelta
 from typing import Any, TypedDict
 
-from cqrs.circuit_breaker import Backoff, CircuitBreaker, CircuitBreakerPolicy, CircuitOpenError, Verdict
+from cqrs.circuit_breaker import (
+    Backoff,
+    CircuitBreaker,
+    CircuitBreakerPolicy,
+    CircuitOpenError,
+    Trip,
+    Verdict,
+)
 from cqrs.circuit_breaker.interruptions import ForkedLock
 from cqrs.circuit_breaker.validation import seconds
 from cqrs.exceptions import ConfigurationTypeError
@@ -23,8 +30,11 @@ from cqrs.http.discovery.roster import PAUSE, Roster, Times
 from cqrs.http.errors import DiscoveryError, HTTPClientError, HTTPError
 from cqrs.http.flow import Send, Step
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout, TimeoutLike
+from cqrs.http.outcomes import Outcomes
 
 logger = logging.getLogger("cqrs.http.discovery")
+
+_OUTCOMES = Outcomes(excluded_as="success", count={429})  # a refusal is an answer of a server that works
 
 
 class LookupFailed(Exception):
@@ -32,12 +42,12 @@ class LookupFailed(Exception):
 
     Args:
         message: what it said.
-        is_outage: whether the server is to be left alone for a while.
+        verdict: what that says about the server.
     """
 
-    def __init__(self, message: str, is_outage: bool) -> None:
+    def __init__(self, message: str, verdict: Verdict | Trip = Verdict.FAILURE) -> None:
         super().__init__(message)
-        self.is_outage = is_outage
+        self.verdict = verdict
 
 
 class Options(TypedDict, total=False):
@@ -239,11 +249,12 @@ class Lookup:
                 404: ": is that the address of its API?",
             }.get(status, "")
             said = f"{status} {response.reason}".rstrip()
-            raise LookupFailed(f"answered {said} about {name!r}{hint}", status >= 500 or status == 429)
+            verdict = _OUTCOMES.of_status(status, response.headers) or Verdict.SUCCESS
+            raise LookupFailed(f"answered {said} about {name!r}{hint}", verdict)
         try:
             return self.read(name, response)
         except ValueError:
-            raise LookupFailed(f"answered about {name!r} with something that is not JSON", True) from None
+            raise LookupFailed(f"answered about {name!r} with something that is not JSON") from None
 
     def _answered(self, flight: Flight, name: str, instances: Sequence[Instance]) -> None:
         urls = [self.url(instance, *flight.key) for instance in instances]
@@ -258,16 +269,18 @@ class Lookup:
 
     def _missed(self, flight: Flight, error: Exception) -> None:
         name = self.name(*flight.key)
-        is_outage = True
+        verdict = _OUTCOMES.of_error(error)
         if isinstance(error, LookupFailed):
-            what, is_outage = str(error), error.is_outage
-        elif isinstance(error, HTTPClientError):
-            what = f"did not answer about {name!r}: {error.message}"
-        else:
+            what, verdict = str(error), error.verdict
+        elif not isinstance(error, HTTPClientError):
             what = f"could not be asked about {name!r}: {type(error).__name__}: {error}"
+        elif verdict is Verdict.INCONCLUSIVE:
+            what = f"could not be asked about {name!r}: {error.message}"
+        else:
+            what = f"did not answer about {name!r}: {error.message}"
+            verdict = Verdict.FAILURE  # also for an answer that was cut off, or is too large
         if flight.permit is not None:
-            # A refusal is an answer of a server that works.
-            flight.permit.settle(Verdict.FAILURE if is_outage else Verdict.SUCCESS, error)
+            flight.permit.settle(verdict, error)
         self._end(flight, error, f"{self.where} {what}", PAUSE)
 
     def _end(self, flight: Flight, error: Exception, problem: str, retry_in: float) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Any
 
 import pytest
 
 from cqrs.circuit_breaker import CircuitBreakerPolicy, State
 from cqrs.exceptions import ConfigurationError
-from cqrs.http.errors import DiscoveryError, HTTPError, HTTPResponseError
+from cqrs.http.errors import DiscoveryError, HTTPError, HTTPPoolTimeoutError, HTTPResponseError
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
 from tests.unit.http.discovery.side import Side, body, hanging, refused
 
@@ -252,6 +253,52 @@ class TestBadAnswers:
             with pytest.raises(DiscoveryError, match="403"):
                 side.find(discovery, "secret")
         assert len(side.server.asked) == 1
+        assert side.find(discovery) == ONE
+
+    @pytest.mark.parametrize(
+        ("answer", "state"),
+        [
+            (body({}, 500), State.OPEN),
+            (body({}, 429), State.OPEN),
+            (HTTPResponse(200, content=b"<html>"), State.OPEN),
+            (HTTPResponseError("the answer was cut off"), State.OPEN),
+            (hanging(), State.OPEN),
+            (body({}, 403), State.CLOSED),
+            (body([{}]), State.CLOSED),
+            (HTTPPoolTimeoutError("all connections are in use"), State.CLOSED),
+            (ZeroDivisionError("oh"), State.CLOSED),
+        ],
+        ids=[
+            "500",
+            "429",
+            "no JSON",
+            "cut off",
+            "hangs",
+            "403",
+            "no instance",
+            "no connection free",
+            "a bug",
+        ],
+    )
+    def test_what_makes_it_be_left_alone(self, side: Side, answer: Any, state: State) -> None:
+        discovery = side.make()
+        side.server.answer = answer
+        for _ in range(10):
+            with pytest.raises(DiscoveryError):
+                side.find(discovery)
+        assert discovery.breaker.state is state
+        assert len(side.server.asked) == 1  # about this service, in any case
+
+    def test_retry_after_is_honoured(self, side: Side) -> None:
+        discovery = side.make()
+        side.server.answer = HTTPResponse(429, {"Retry-After": "20"})
+        with pytest.raises(DiscoveryError, match="429 Too Many Requests"):
+            side.find(discovery)
+        side.server.answer = side.listing("10.0.0.1")
+        side.clock.advance(19.9)
+        with pytest.raises(DiscoveryError):
+            side.find(discovery)
+        side.clock.advance(0.1)
         assert side.find(discovery) == ONE
 
     def test_an_unknown_service(self, side: Side) -> None:
