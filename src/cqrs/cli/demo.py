@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import logging
 import signal
@@ -12,13 +13,14 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from cqrs.demo.fleet.plan import Plan
     from cqrs.demo.fleet.view import FleetView
+    from cqrs.demo.notifications.plan import Plan as NotificationsPlan
     from cqrs.demo.schedule import Timing
     from cqrs.demo.view import View
 
@@ -26,8 +28,9 @@ HELP = "watch a shop keep answering while the service it depends on fails and re
 DESCRIPTION = (
     "Runs two equal shops against one upstream process that gets slow, fails, is killed and comes back; one "
     "shop has circuit breakers. With --fleet, runs one shop as several processes that share a circuit "
-    "through a private Redis server, kills the process that probes, and later Redis. Exit status 1 when a "
-    "guarantee was broken, 2 when something that is needed is missing."
+    "through a private Redis server, kills the process that probes, and later Redis. With --notifications, "
+    "runs two web services: one notifies people by mail, and looks them up in the other one, which fails. "
+    "Exit status 1 when a guarantee was broken, 2 when something that is needed is missing."
 )
 #: Exit status after SIGTERM, as shells have it (128 + SIGTERM).
 TERMINATED = 143
@@ -39,21 +42,43 @@ R = TypeVar("R")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Say which arguments the command takes and what runs it."""
-    from cqrs.demo.schedule import DEFAULT_SECONDS, MIN_SECONDS, Kind, Timing
+    from cqrs.demo.notifications import plan as notifications
+    from cqrs.demo.schedule import DEFAULT_SECONDS, MIN_SECONDS, Kind
 
     parser.add_argument(
         "--seconds",
         type=_timing,
-        default=Timing(),
+        default=None,
         metavar="S",
-        help=f"length of the run without --fleet, at least {MIN_SECONDS:g} (default: {DEFAULT_SECONDS:g})",
+        help=f"length of the run without --fleet, at least {MIN_SECONDS:g} (default: {DEFAULT_SECONDS:g}); "
+        f"with --notifications at least {notifications.MIN_SECONDS:g} "
+        f"(default: {notifications.DEFAULT_SECONDS:g})",
     )
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--fleet",
         type=_plan,
         default=None,
         metavar="N",
         help="run the shop as N processes that share a circuit through a private Redis or Valkey server",
+    )
+    which.add_argument(
+        "--notifications",
+        action="store_true",
+        help="run two web services on free loopback ports, with a dashboard, and drive them through an outage",
+    )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=None,
+        metavar="N",
+        help="with --notifications: processes that share a circuit, as with --fleet (default: 2)",
+    )
+    parser.add_argument(
+        "--server",
+        choices=get_args(notifications.Server),
+        default=None,
+        help="with --notifications: what serves them (default: uvicorn)",
     )
     parser.add_argument("--fast", action="store_true", help="with --fleet: a shorter run")
     parser.add_argument(
@@ -68,7 +93,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     # For the tests: show that a broken guarantee is noticed.
     parser.add_argument("--without-fallback", type=Kind, default=None, help=argparse.SUPPRESS)
     parser.add_argument("--unshared", action="store_true", help=argparse.SUPPRESS)
-    parser.set_defaults(run=_demo)
+    parser.set_defaults(run=functools.partial(_demo, refuse=parser.error))
 
 
 def _timing(text: str) -> Timing:
@@ -89,10 +114,31 @@ def _plan(text: str) -> Plan:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _demo(arguments: argparse.Namespace) -> int:
+def _notifications_plan(
+    arguments: argparse.Namespace, refuse: Callable[[str], NoReturn]
+) -> NotificationsPlan:
+    from cqrs.demo.notifications.plan import Plan
+
+    given: dict[str, Any] = {
+        "seconds": None if arguments.seconds is None else arguments.seconds.seconds,
+        "processes": arguments.processes,
+        "server": arguments.server,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Plan(seed=arguments.seed, fallback=arguments.without_fallback is None, **chosen)
+    except ValueError as error:
+        refuse(str(error))
+
+
+def _demo(arguments: argparse.Namespace, refuse: Callable[[str], NoReturn]) -> int:
     # A fallback that answers is worth a warning in a service; here it is what the view shows.
     logging.getLogger("cqrs").addHandler(logging.NullHandler())
+    if not arguments.notifications and (arguments.processes or arguments.server):
+        refuse("--processes and --server belong to --notifications")
     try:
+        if arguments.notifications:
+            return _notifications(arguments, _notifications_plan(arguments, refuse))
         return _two_shops(arguments) if arguments.fleet is None else _fleet(arguments)
     except asyncio.CancelledError:
         return TERMINATED
@@ -102,11 +148,12 @@ def _two_shops(arguments: argparse.Namespace) -> int:
     from cqrs.demo.output import as_json, closing
     from cqrs.demo.report import write_report
     from cqrs.demo.run import Options, perform
+    from cqrs.demo.schedule import Timing
     from cqrs.demo.view import PlainView
 
     view = _view(arguments)
     colour = not isinstance(view, PlainView)
-    options = Options(arguments.seconds, arguments.seed, arguments.without_fallback)
+    options = Options(arguments.seconds or Timing(), arguments.seed, arguments.without_fallback)
     result = asyncio.run(_until_told_to_stop(perform(options, view)))
     return _conclude(
         arguments,
@@ -145,6 +192,23 @@ def _fleet(arguments: argparse.Namespace) -> int:
         figures=lambda report: as_json(result, report),
         text=lambda report: closing(result, report, colour=colour),
     )
+
+
+def _notifications(arguments: argparse.Namespace, plan: NotificationsPlan) -> int:
+    from cqrs.demo.notifications.output import PlainStory, SilentStory, as_json, closing
+    from cqrs.demo.notifications.run import PackagesMissingError, perform
+
+    story = SilentStory() if arguments.json else PlainStory(sys.stdout)
+    try:
+        result = asyncio.run(_until_told_to_stop(perform(plan, story)))
+    except PackagesMissingError as error:
+        sys.stderr.write(f"holdfast demo: {error}\n")
+        return MISSING
+    if arguments.json:
+        print(json.dumps(as_json(result), indent=2))  # noqa: T201
+    else:
+        print(closing(result, colour=sys.stdout.isatty() and not arguments.plain))  # noqa: T201
+    return 0 if result.kept else 1
 
 
 async def _until_told_to_stop(run: Coroutine[Any, Any, R]) -> R:

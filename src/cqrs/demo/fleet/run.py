@@ -32,7 +32,7 @@ async def perform(plan: Plan, view: FleetView) -> FleetResult:
         RuntimeError: a process cannot be started.
     """
     facts = Facts()
-    with _short_folder() as name:
+    with short_folder() as name:
         folder = Path(name)
         server = PrivateServer(folder)
         upstream = UpstreamProcess(plan.hanging, plan.seed)
@@ -95,7 +95,8 @@ async def _feel(facts: Facts) -> None:
         facts.note_lag(facts.now() - before - HEARTBEAT)
 
 
-def _short_folder() -> TemporaryDirectory[str]:
+def short_folder() -> TemporaryDirectory[str]:
+    """Return a new folder in which a unix socket can be."""
     folder = TemporaryDirectory(prefix="holdfast-")
     if len(folder.name) <= LONGEST_FOLDER:
         return folder
