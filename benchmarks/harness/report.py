@@ -16,6 +16,7 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 MARKERS: dict[Group, tuple[str, str]] = {
     "core": (BEGIN, END),
     "fleet": (BEGIN.replace("benchmarks", "fleet benchmarks"), END.replace("benchmarks", "fleet benchmarks")),
+    "http": (BEGIN.replace("benchmarks", "http benchmarks"), END.replace("benchmarks", "http benchmarks")),
 }
 
 
@@ -56,6 +57,7 @@ def promise(target: Target, unit: str) -> str:
         "exactly": f"{limit} {unit}, in every round",
         "speedup": f"adds {limit}× less than {target.against}",
         "growth": f"≤ {limit}× {target.against}",
+        "times": f"≥ {limit}× {target.against}",
         "fastest": "faster than every peer",
     }[target.metric]
 
@@ -76,6 +78,7 @@ def outcome(verdict: Verdict, unit: str) -> str:
         "exactly": f"{value} {unit} ({verdict.detail})",
         "speedup": f"{value}×",
         "growth": f"{value}×",
+        "times": f"{value}×",
         "fastest": f"{value}× ({verdict.detail})",
     }[verdict.target.metric]
     return f"{words} {'✓' if verdict.met else '**missed**'}"

@@ -30,7 +30,7 @@ def case_keys(group: str) -> list[str]:
     return [line.split()[0] for line in done.stdout.splitlines()]
 
 
-CORE, FLEET = case_keys("core"), case_keys("fleet")
+CORE, FLEET, HTTP = case_keys("core"), case_keys("fleet"), case_keys("http")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,18 @@ def test_a_fleet_plays_every_case_on_its_own_server(key: str, tmp_path: Path) ->
     check_targets(case)
 
 
+@pytest.mark.parametrize("key", HTTP)
+def test_service_clients_play_every_case(key: str, tmp_path: Path) -> None:
+    if key == "http-rejected-commands":
+        skip_without_server()
+    target = tmp_path / "figures.json"
+    done = bench("http", *TINY, "--no-peers", "--case", key, "--json", str(target))
+    assert target.exists(), done.stderr
+    case = json.loads(target.read_text(encoding="utf-8"))["cases"][key]
+    check_subjects(case)
+    check_targets(case)
+
+
 def check_subjects(case: Any) -> None:
     assert case["wrong"] == {}
     assert [label for label in case["missing"] if "Holdfast" in label or "floor" in label] == []
@@ -77,10 +89,10 @@ def check_targets(case: Any) -> None:
 
 def test_the_page_shows_every_case_that_can_be_run() -> None:
     shown = set(re.findall(r"^### `([\w-]+)`", PAGE.read_text(encoding="utf-8"), flags=re.M))
-    assert shown == {*CORE, *FLEET}
+    assert shown == {*CORE, *FLEET, *HTTP}
 
 
-@pytest.mark.parametrize("group", [(), ("core",), ("fleet",)])
+@pytest.mark.parametrize("group", [(), ("core",), ("fleet",), ("http",)])
 def test_a_partial_run_does_not_replace_the_page(group: tuple[str, ...]) -> None:
     before = PAGE.read_bytes()
     done = bench(*group, "--write", "--case", "e", "--here", "--rounds", "1")

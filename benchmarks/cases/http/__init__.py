@@ -1,0 +1,7 @@
+"""Service clients: what they and their breaker add to a call over HTTP."""
+
+from __future__ import annotations
+
+from . import layer, loopback, mock, rejected
+
+CASES = (*layer.CASES, *mock.CASES, *loopback.CASES, *rejected.CASES)
