@@ -30,7 +30,6 @@ class Flight:
         self.error: Exception | None = None
         self.abandoned = False
         self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self.done.set_running_or_notify_cancel()  # a waiter that is cancelled does not cancel it
 
 
 class Launch:

@@ -181,6 +181,25 @@ class TestOutage:
         side.clock.advance(1.0)
         assert side.find(discovery) == ONE
 
+    def test_a_probe_that_never_comes_back_is_given_up(self, side: Side) -> None:
+        discovery = side.make(cache_ttl=10.0, timeout=2.0)
+        side.find(discovery)
+        side.server.answer = refused()
+        side.clock.advance(10.0)
+        side.fresh(discovery)
+        side.clock.advance(1.0)
+        side.server.gate.clear()
+        side.find(discovery)  # begins the probe
+        side.clock.advance(3.1)
+        side.server.answer = side.listing("10.0.0.2")
+        side.find(discovery)
+        side.clock.advance(4.0)  # a lost probe is no success: there is another wait
+        side.find(discovery)
+        side.server.gate.set()
+        side.settle()
+        assert len(side.server.asked) == 4
+        assert side.find(discovery) == TWO
+
     def test_a_policy_of_ones_own(self, side: Side) -> None:
         discovery = side.make(policy=CircuitBreakerPolicy.consecutive(3, ttl=60))
         side.server.answer = refused()

@@ -13,7 +13,7 @@ from cqrs.http.discovery.consul import AsyncConsulDiscovery, SyncConsulDiscovery
 from cqrs.http.errors import DiscoveryError
 from cqrs.http.messages import HTTPResponse
 from cqrs.testing import FakeClock
-from tests.unit.http.discovery.side import Server, body, consul_entry
+from tests.unit.http.discovery.side import Server, body, consul_entry, refused
 
 ONE = "http://10.0.0.1:8000/v1"
 LISTING = body([consul_entry("10.0.0.1")])
@@ -159,6 +159,18 @@ class TestThreads:
         for _ in range(3):
             with pytest.raises(KeyboardInterrupt):
                 discovery.get_endpoint("user", "v1")
+        server.answer = LISTING
+        assert discovery.get_endpoint("user", "v1") == ONE
+
+    def test_an_interrupted_probe_leaves_it_to_the_next(self) -> None:
+        server, clock = Server(refused()), FakeClock()
+        discovery = SyncConsulDiscovery(transport=server.plain, clock=clock, random=lambda: 0.0)
+        with pytest.raises(DiscoveryError):
+            discovery.get_endpoint("user", "v1")
+        clock.advance(1.0)
+        server.answer = KeyboardInterrupt()
+        with pytest.raises(KeyboardInterrupt):
+            discovery.get_endpoint("user", "v1")
         server.answer = LISTING
         assert discovery.get_endpoint("user", "v1") == ONE
 
