@@ -15,6 +15,7 @@ from cqrs.circuit_breaker import validation
 from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 
 if TYPE_CHECKING:
+    from prometheus_client import Counter
     from prometheus_client.registry import CollectorRegistry
 
     from cqrs.circuit_breaker import CircuitBreakers
@@ -39,6 +40,7 @@ class PrometheusMetrics:
         <prefix>_circuit_breaker_probes{client_name}         probes that run now
         <prefix>_circuit_breaker_probes_lost_total{client_name}
         <prefix>_circuit_breaker_store_degraded{namespace}   1: the shared store does not answer
+        <prefix>_cache_requests_total{client_name, outcome}  where calls are cached
 
     What concerns circuits is read when Prometheus asks, so that it is never out of date; ``client_name`` is
     the name of the circuit. Any number of objects with the same registry and prefix share their instruments.
@@ -104,6 +106,14 @@ class PrometheusMetrics:
             observer = self._observer(key)
         observer(seconds)
 
+    def cache_counter(self) -> Callable[[str, str], None]:
+        """Return what counts a call of a cached client: ``count(client_name, outcome)``.
+
+        Raises:
+            ConfigurationError: the name belongs to somebody else's instrument in this registry.
+        """
+        return self._instruments.cache_counter()
+
     def _observer(self, key: tuple[str, str, str, int | str]) -> Callable[[float], None]:
         client_name, method, path, status = key
         label = self._instruments.clients(client_name)
@@ -161,6 +171,26 @@ class _Instruments:
             registry.unregister(histogram)
             raise
         self._histogram = histogram
+        self._prefix = prefix
+        self._registry = weakref.ref(registry)  # it is the key that all this is found by
+        self._cached: Counter | None = None
+
+    def cache_counter(self) -> Callable[[str, str], None]:
+        from prometheus_client import Counter
+
+        with _lock:
+            if self._cached is None:
+                try:
+                    self._cached = Counter(
+                        f"{self._prefix}_cache_requests",
+                        "Calls of cached clients, by what the cache could do.",
+                        ("client_name", "outcome"),
+                        registry=self._registry(),
+                    )
+                except ValueError as error:
+                    raise _taken(self._prefix, error) from error
+            counter = self._cached
+        return lambda client_name, outcome: counter.labels(self.clients(client_name), outcome).inc()
 
     def latency(self, *labels: str) -> Callable[[float], None]:
         return self._histogram.labels(*labels).observe
@@ -186,12 +216,14 @@ def _instruments(
             try:
                 made = of_registry[prefix] = _Instruments(registry, prefix, buckets, limit)
             except ValueError as error:
-                raise ConfigurationError(
-                    f"the instruments of prefix {prefix!r} cannot be made: {error}"
-                ) from error
+                raise _taken(prefix, error) from error
         elif made.buckets != buckets or made.clients.limit != limit:
             raise ConfigurationError(
                 f"prefix {prefix!r} is in use in this registry with buckets={made.buckets} and "
                 f"max_clients={made.clients.limit}: give the same, or another prefix"
             )
     return made
+
+
+def _taken(prefix: str, error: ValueError) -> ConfigurationError:
+    return ConfigurationError(f"the instruments of prefix {prefix!r} cannot be made: {error}")
