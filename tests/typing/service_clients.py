@@ -56,3 +56,11 @@ def synchronous() -> None:
     client = factory("api")
     assert_type(client.resource(User).get(), ResponseBox[User, HTTPError])
     assert_type(client.resource(User).collection_get().unwrap()[0], User)
+
+
+def endpoints_in_variables() -> None:
+    versioned = {("user", "v1"): "http://user/v1"}
+    unversioned = {("user", None): "http://user"}
+    AsyncStaticDiscovery(versioned)
+    AsyncStaticDiscovery(unversioned)
+    SyncStaticDiscovery({**versioned, ("mail", None): "http://mail"})

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from cqrs.exceptions import ConfigurationTypeError
 from cqrs.http.errors import DiscoveryError
+
+# A mapping is invariant in its keys: without the last two, a dict with versions only would be no such mapping.
+Endpoints: TypeAlias = (
+    Mapping[tuple[str, str | None], str] | Mapping[tuple[str, str], str] | Mapping[tuple[str, None], str]
+)
 
 
 class _StaticDiscovery:
@@ -21,7 +27,7 @@ class _StaticDiscovery:
     'http://user:8000/v1'
     """
 
-    def __init__(self, endpoints: Mapping[tuple[str, str | None], str]) -> None:
+    def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints: dict[tuple[str, str | None], str] = {}
         for key, url in endpoints.items():
             if type(key) is not tuple or len(key) != 2 or not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance, reportUnnecessaryComparison]
