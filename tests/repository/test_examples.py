@@ -83,10 +83,24 @@ def test_shared_circuit_spares_two_processes_the_outage_and_probes_once_for_all(
         assert sum(result.startswith("rejected at once: ") for result in probing) == 2
 
 
+def test_service_client_returns_what_the_service_says_and_stops_asking_when_it_fails() -> None:
+    url = "GET http://user.internal/v1/users/{username}"
+    assert story("http_client.py") == [
+        "async ada@example.test",
+        f"async {url}: 404 Not Found",
+        *[f"async {url}: 503 Service Unavailable"] * 3,
+        "async not asked: 3 failures in a row",
+        "sync  ada@example.test",
+        "6 calls of the service",
+    ]
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_example_is_short_and_tested(path: os.PathLike[str]) -> None:
     lines = (EXAMPLES / path).read_text(encoding="utf-8").splitlines()
-    assert len(lines) < {"fastapi_app": 200, "shared_circuit": 121}.get((EXAMPLES / path).stem, 80)
+    assert len(lines) < {"fastapi_app": 200, "shared_circuit": 121, "http_client": 90}.get(
+        (EXAMPLES / path).stem, 80
+    )
     names = {
         "request_fallback",
         "cor_request_fallback",
@@ -94,5 +108,6 @@ def test_example_is_short_and_tested(path: os.PathLike[str]) -> None:
         "streaming_handler_fallback",
         "fastapi_app",
         "shared_circuit",
+        "http_client",
     }
     assert (EXAMPLES / path).stem in names, "add a test of what this example shows"

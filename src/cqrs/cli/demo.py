@@ -65,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--notifications",
         action="store_true",
-        help="run two web services on free loopback ports, with a dashboard, and drive them through an outage",
+        help="run two web services on free loopback ports, with a dashboard, and make one of them fail",
     )
     parser.add_argument(
         "--processes",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +125,7 @@ class Acts:
         facts = self._facts
         facts.tell("The service user hangs; notifications are taken all the same, and wait", "act")
         await asyncio.sleep(self._plan.outage)
-        waiting = sum(process.readings[-1].waiting for process in facts.processes if process.readings)
+        waiting = _waiting(facts.processes)
         rejected = sum(process.rejections for process in facts.processes)
         facts.tell(f"{rejected} lookups were rejected at once; {waiting} mails wait")
         await self._cast.mark("healed")
@@ -136,12 +138,23 @@ class Acts:
         closed = sum(process.state == CLOSED for process in facts.processes)
         text = f"The circuit is closed in {closed} of {len(facts.processes)} processes"
         facts.tell(text, "good" if closed == len(facts.processes) else "bad")
-        await self._until(lambda: not any(_waiting(facts.processes)))
-        left = sum(_waiting(facts.processes))
-        facts.tell(f"{left} mails still wait", "bad") if left else facts.tell(
-            "No mail waits any more", "good"
+        await self._drained()
+        left = _waiting(facts.processes)
+        facts.tell(
+            f"{left} mails still wait" if left else "No mail waits any more", "bad" if left else "good"
         )
         await asyncio.sleep(self._plan.calm)
+
+    async def _drained(self) -> None:
+        """Wait for the outboxes as long as they get emptier: how fast, is up to the machine."""
+        before, left = math.inf, float(_waiting(self._facts.processes))
+        while 0 < left < before:
+            before = left
+            await self._until(partial(self._less_than, before))
+            left = _waiting(self._facts.processes)
+
+    def _less_than(self, before: float) -> bool:
+        return _waiting(self._facts.processes) < before
 
     async def _until(self, reached: Callable[[], bool]) -> None:
         limit = self._facts.now() + self._plan.patience
@@ -150,5 +163,5 @@ class Acts:
             await asyncio.sleep(0.02)
 
 
-def _waiting(processes: Sequence[Process]) -> list[int]:
-    return [process.readings[-1].waiting for process in processes if process.readings]
+def _waiting(processes: Sequence[Process]) -> int:
+    return sum(process.readings[-1].waiting for process in processes if process.readings)

@@ -72,7 +72,7 @@ class ServiceProcess:
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 self.port = int(await self._child.stdout.readline())
-                # It listens already: the answer comes when it serves. When it ends instead, the connection does.
+                # It listens already: the answer comes when it serves, or the connection ends when it does.
                 await self.get("/healthz")
         except (TimeoutError, ValueError, OSError):
             with contextlib.suppress(ProcessLookupError):

@@ -1,8 +1,8 @@
 """A process of one of the services, on a free loopback port, under uvicorn or hypercorn.
 
 ``python -m cqrs.demo.notifications.serve CONFIG``; CONFIG is a JSON object with ``service`` (``user`` or
-``notif``), ``server`` (``uvicorn`` or ``hypercorn``) and ``settings``. It writes a line with its port, and ends
-when standard input ends.
+``notif``), ``server`` (``uvicorn`` or ``hypercorn``) and ``settings``. It writes a line with its port, and
+ends when standard input ends.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import socket
 import sys
 import threading
+from importlib import import_module
 from typing import Any
 
 HOST = "127.0.0.1"
@@ -67,7 +68,6 @@ async def _uvicorn(app: Any, listening: socket.socket, stop: asyncio.Event) -> N
 
 
 async def _hypercorn(app: Any, listening: socket.socket, stop: asyncio.Event) -> None:
-    from hypercorn.asyncio import serve as run
     from hypercorn.config import Config
 
     config = Config()
@@ -78,6 +78,7 @@ async def _hypercorn(app: Any, listening: socket.socket, stop: asyncio.Event) ->
     async def stopped() -> None:
         await stop.wait()
 
+    run: Any = import_module("hypercorn.asyncio").serve  # its types are not complete
     await run(app, config, shutdown_trigger=stopped)
 
 

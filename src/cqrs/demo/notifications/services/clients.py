@@ -75,7 +75,7 @@ class Users:
         return self.breaker.breakers["user"]
 
     async def open(self) -> None:
-        """Connect to the store, if there is one, and make the client, so that ``/metrics`` shows its circuit."""
+        """Connect to the store, if there is one, and make the client: ``/metrics`` shows its circuit."""
         await self._factory.initialize()
         await self._factory("user")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cqrs
 from cqrs.circuit_breaker import CircuitOpenError
 from cqrs.demo.notifications.services.outbox import FAILURES, Delivery, Notification, Outbox
-from cqrs.demo.notifications.services.settings import WhenDown
+from cqrs.demo.notifications.services.settings import Settings
 
 
 class Notified(cqrs.Response):
@@ -57,12 +57,12 @@ class DeliverLater(cqrs.RequestHandler[Notify, Notified]):
         return Notified(id=request.id, degraded=True)
 
 
-def bind(mapper: cqrs.RequestMap, when_down: WhenDown) -> None:
+def bind(mapper: cqrs.RequestMap, settings: Settings) -> None:
     """Say who handles a notification.
 
     The circuit is in the client, not here: the fallback answers for what the client raises.
     """
-    if when_down == "refuse":
+    if settings.when_down == "refuse":
         mapper.bind(Notify, DeliverNow)
         return
     pair = cqrs.RequestHandlerFallback(

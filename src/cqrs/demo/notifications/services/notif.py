@@ -1,4 +1,7 @@
-"""The service ``notif``: ``POST /v1/notification`` sends a mail; ``/metrics``, ``/healthz``, ``/dashboard``."""
+"""The service ``notif``: ``POST /v1/notification`` sends a mail.
+
+Beside it there are ``/metrics``, ``/dashboard``, ``/healthz`` and ``/readyz``.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
 import cqrs
+import cqrs.demo.notifications.services as services
 from cqrs.circuit_breaker import CircuitOpenError
 from cqrs.container import BuiltinContainer
 from cqrs.contrib.fastapi import Mediator, health_router, mediator_lifespan
@@ -55,14 +59,14 @@ class Notif:
         delivery = Delivery(self.users, Mailer(settings))
         self.outbox = Outbox(delivery, settings)
         self.figures = Figures(self.registry, self.outbox)
-        self._when_down = settings.when_down
+        self._settings = settings
         self._container = (
             BuiltinContainer().register_instance(Delivery, delivery).register_instance(Outbox, self.outbox)
         )
 
     def mediator(self) -> cqrs.RequestMediator:
         """Return what handles the requests."""
-        return bootstrap(self._container, commands_mapper=lambda mapper: bind(mapper, self._when_down))
+        return bootstrap(self._container, commands_mapper=lambda mapper: bind(mapper, self._settings))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
@@ -105,7 +109,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def metrics() -> Response:
         return Response(generate_latest(notif.registry), media_type=CONTENT_TYPE_LATEST)
 
-    page = resources.files(__package__).joinpath("dashboard.html").read_text(encoding="utf-8")
+    page = resources.files(services).joinpath("dashboard.html").read_text(encoding="utf-8")
 
     @app.get("/dashboard", include_in_schema=False)
     async def dashboard() -> HTMLResponse:
