@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 from cqrs.circuit_breaker import CircuitOpenError
 from cqrs.http.collections import CollectionIterator
 from cqrs.http.core import Calls, Params
-from cqrs.http.errors import HTTPClientError, HTTPConnectionError
+from cqrs.http.errors import DiscoveryError, HTTPClientError, HTTPPoolTimeoutError, HTTPUnavailableError
 from cqrs.http.messages import HTTPTimeout, TimeoutLike
 from cqrs.http.models import Response, build
 from cqrs.http.results import ResponseBox, Result
@@ -24,6 +24,9 @@ ResponseT = TypeVar("ResponseT", bound=Response)
 _ANSWERED = (HTTPClientError, CircuitOpenError)
 """What ``errors_as_results`` makes a result of."""
 
+_NOT_ITS_FAULT = (DiscoveryError, HTTPPoolTimeoutError)
+"""What keeps an instance from answering and says nothing of it."""
+
 
 class Setting(NamedTuple):
     """What all calls of a client have in common.
@@ -32,7 +35,7 @@ class Setting(NamedTuple):
         service, version: for the discovery.
         endpoint: the discovery's ``get_endpoint``.
         known: the discovery's ``known``, which answers at once or returns ``None``.
-        told_failed: the discovery's ``failed``: no connection could be made to a URL.
+        told_failed: the discovery's ``failed``: there was no answer from a URL.
         handle: the stack of middleware with the transport inside.
         timeout: of calls that give none.
     """
@@ -141,7 +144,7 @@ class AsyncResource(_Resource[T, E]):
             response = await handle(request, call.client_name, call.endpoint.path, limit)
             return call.conclude(request, response, calls.parse_error)
         except _ANSWERED as error:
-            if isinstance(error, HTTPConnectionError):
+            if isinstance(error, HTTPUnavailableError) and not isinstance(error, _NOT_ITS_FAULT):
                 setting.told_failed(setting.service, setting.version, base)
             result = calls.failed(error)
             if result is None:
@@ -245,7 +248,7 @@ class SyncResource(_Resource[T, E]):
             done: ResponseBox[T, E] = call.conclude(request, response, calls.parse_error)
             return done
         except _ANSWERED as error:
-            if isinstance(error, HTTPConnectionError):
+            if isinstance(error, HTTPUnavailableError) and not isinstance(error, _NOT_ITS_FAULT):
                 setting.told_failed(setting.service, setting.version, base)
             result = calls.failed(error)
             if result is None:

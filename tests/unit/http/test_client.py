@@ -13,6 +13,7 @@ from cqrs.http import (
     DiscoveryError,
     HTTPConnectionError,
     HTTPError,
+    HTTPPoolTimeoutError,
     HTTPRequestError,
     HTTPResponse,
     HTTPResponseError,
@@ -352,12 +353,23 @@ def test_a_discovery_that_is_down(kit: Kit) -> None:
     assert sd.told == []
 
 
-def test_a_discovery_is_told_of_an_instance_that_cannot_be_reached(kit: Kit) -> None:
+@pytest.mark.parametrize("error", [HTTPConnectionError("refused"), HTTPTimeoutError("late")], ids=repr)
+def test_a_discovery_is_told_of_an_instance_that_does_not_answer(kit: Kit, error: Exception) -> None:
     sd = Moody(kit.asynchronous, "http://dead:1", "http://alive:2")
-    script = Script(HTTPConnectionError("refused"), 200)
+    script = Script(error, 200)
     client = kit.client(script, sd=sd)
-    with pytest.raises(HTTPConnectionError):
+    with pytest.raises(type(error)):
         kit.run(client.users.get({"username": "bob"}))
     assert sd.told == [("user", "v1", "http://dead:1")]
     assert kit.run(client.users.get({"username": "bob"})).is_ok()
     assert script.sent[1].url == "http://alive:2/users/bob"
+
+
+@pytest.mark.parametrize(
+    "answer", [503, 404, HTTPPoolTimeoutError("all in use"), HTTPResponseError("cut")], ids=repr
+)
+def test_a_discovery_is_not_told_of_what_is_no_fault_of_an_instance(kit: Kit, answer: Any) -> None:
+    sd = Moody(kit.asynchronous, "http://a:1")
+    client = kit.client(Script(answer), sd=sd, errors_as_results=True)
+    assert kit.run(client.users.get({"username": "bob"})).is_err()
+    assert sd.told == []
