@@ -63,4 +63,4 @@ def endpoints_in_variables() -> None:
     unversioned = {("user", None): "http://user"}
     AsyncStaticDiscovery(versioned)
     AsyncStaticDiscovery(unversioned)
-    SyncStaticDiscovery({**versioned, ("mail", None): "http://mail"})
+    SyncStaticDiscovery({("user", "v1"): "http://user/v1", ("mail", None): "http://mail"})

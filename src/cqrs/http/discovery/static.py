@@ -8,7 +8,7 @@ from typing import TypeAlias
 from cqrs.exceptions import ConfigurationTypeError
 from cqrs.http.errors import DiscoveryError
 
-# A mapping is invariant in its keys: without the last two, a dict with versions only would be no such mapping.
+# A mapping is invariant in its keys: without the last two, a dict with versions only would not fit.
 Endpoints: TypeAlias = (
     Mapping[tuple[str, str | None], str] | Mapping[tuple[str, str], str] | Mapping[tuple[str, None], str]
 )
