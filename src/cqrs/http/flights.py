@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Hashable
 
@@ -28,7 +29,7 @@ class Flight:
             self._done.set()
             waiting, self._waiting = self._waiting, []
         for loop, event in waiting:
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
                 loop.call_soon_threadsafe(event.set)
 
     def wait(self, seconds: float) -> bool:

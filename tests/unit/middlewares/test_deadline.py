@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+import cqrs
 from cqrs import deadlines
+from cqrs.container import BuiltinContainer
 from cqrs.deadlines import deadline, remaining
 from cqrs.exceptions import PolicyError
+from cqrs.mediator import RequestMediator, StreamingRequestMediator
+from cqrs.middlewares import MiddlewareChain
 from cqrs.middlewares.deadline import DeadlineMiddleware
 from cqrs.testing import FakeClock
 
@@ -129,3 +133,55 @@ async def test_a_stream_that_is_left_is_closed() -> None:
 def test_only_a_number_of_seconds_will_do() -> None:
     with pytest.raises(PolicyError, match="seconds"):
         DeadlineMiddleware(-1)
+
+
+# ---------------------------------------------------------------------- through mediators
+
+
+class Ask:
+    pass
+
+
+class Answers(cqrs.RequestHandler[Ask, float | None]):
+    async def handle(self, request: Ask) -> float | None:
+        return remaining()
+
+
+class Hangs(cqrs.RequestHandler[Ask, float | None]):
+    async def handle(self, request: Ask) -> float | None:
+        await asyncio.Event().wait()
+        return None
+
+
+class HangsLater(cqrs.StreamingRequestHandler[Ask, float | None]):
+    async def handle(self, request: Ask) -> AsyncIterator[float | None]:
+        yield remaining()
+        await asyncio.Event().wait()
+
+
+def mediator(kind: Any, handler: Any, seconds: float) -> Any:
+    chain = MiddlewareChain([DeadlineMiddleware(seconds)])
+    return kind(cqrs.RequestMap({Ask: handler}), BuiltinContainer(), middleware_chain=chain)
+
+
+async def test_a_request_through_a_mediator_has_a_deadline(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "now", clock)
+    assert await mediator(RequestMediator, Answers, 7).send(Ask()) == 7
+    assert remaining() is None
+
+
+async def test_a_request_through_a_mediator_ends_in_time_and_leads_to_no_fallback() -> None:
+    guarded = cqrs.RequestHandlerFallback(primary=Hangs, fallback=Answers)
+    with pytest.raises(TimeoutError):
+        await mediator(RequestMediator, guarded, 0.01).send(Ask())
+
+
+async def test_a_stream_through_a_mediator_ends_in_time() -> None:
+    items: list[Any] = []
+    with pytest.raises(TimeoutError):
+        async for item in mediator(StreamingRequestMediator, HangsLater, 0.2).stream(Ask()):
+            items.append(item)
+    (left,) = items
+    assert 0 < left <= 0.2

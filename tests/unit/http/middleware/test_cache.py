@@ -442,6 +442,31 @@ async def test_what_cannot_be_shared_is_not_waited_for_twice(clock: FakeClock) -
     await asyncio.gather(*calls)
 
 
+async def test_what_can_be_shared_again_is_waited_for_again(clock: FakeClock) -> None:
+    answers = [answer("no-store"), answer(), answer()]
+    slow = Slow(cache.AsyncCacheMiddleware(clock=clock), *answers)
+    slow.go_on.set()
+    for _ in range(2):
+        await slow.call()
+    clock.advance(60)
+    slow.go_on.clear()
+    calls = [slow.call() for _ in range(5)]
+    await turns()
+    slow.go_on.set()
+    await asyncio.gather(*calls)
+    assert slow.count == 3
+
+
+def test_the_second_of_two_requests_has_the_time_that_is_left(side: Side, clock: FakeClock) -> None:
+    server = Server(answer(etag='"a"'), HTTPResponse(304, {"ETag": '"z"'}), answer())
+    middleware = made(side, clock)
+    side.call(server, middleware)
+    clock.advance(60)
+    server.then = lambda _: clock.advance(3)
+    side.call(server, middleware, timeout=HTTPTimeout(5, 5))
+    assert [timeout.limit for timeout in server.timeouts[1:]] == [10, 7]
+
+
 async def test_when_the_one_call_fails_the_others_go_by_themselves(clock: FakeClock) -> None:
     slow = Slow(cache.AsyncCacheMiddleware(clock=clock), HTTPTimeoutError("late"), answer())
     calls = [slow.call() for _ in range(3)]
