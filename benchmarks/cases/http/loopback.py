@@ -20,6 +20,8 @@ from . import clients
 from .clients import NAME, Made
 
 WHERE = [HTTP]
+PATIENCE = 30.0
+"""Seconds that a bare client waits, as the others do: a busy machine is no reason to give up."""
 _WHO = (
     "The server is another process (uvicorn with httptools and uvloop, an application that answers 27 bytes "
     "of JSON), on the cores that the client is not pinned to. The clients of Holdfast and blacksmith have "
@@ -191,13 +193,13 @@ async def blacksmith_verifying(root: str) -> Any:
 async def httpx2(root: str) -> Any:
     import httpx2
 
-    return _bare(httpx2.AsyncClient(), root)
+    return _bare(httpx2.AsyncClient(timeout=PATIENCE), root)
 
 
 async def httpx(root: str) -> Any:
     import httpx
 
-    return _bare(httpx.AsyncClient(), root)
+    return _bare(httpx.AsyncClient(timeout=PATIENCE), root)
 
 
 def _bare(client: Any, root: str) -> Any:
