@@ -138,7 +138,7 @@ class CircuitBreakerMiddleware:
 
 
 def _place_of(request: Any) -> str:
-    authority: str = request.url.authority
+    authority: str = request.url.raw_authority
     return authority
 
 

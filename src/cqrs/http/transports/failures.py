@@ -40,10 +40,8 @@ def _reason(error: BaseException) -> str:
     for cause in causes:
         if isinstance(cause, socket.gaierror):
             return f"the host name cannot be resolved: {_told(cause)}"
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the certificate is not accepted: {cause.verify_message or _told(cause)}"
         if isinstance(cause, ssl.CertificateError):
-            return f"the certificate is not accepted: {_told(cause)}"
+            return f"the certificate is not accepted: {getattr(cause, 'verify_message', '') or _told(cause)}"
     for cause in causes:
         if isinstance(cause, ConnectionRefusedError):
             return f"the connection was refused: {_told(cause)}"

@@ -94,6 +94,8 @@ def make_pool(library: Any, options: PoolOptions, scheme: str, backend: Any = No
     }
     if backend is not None:
         common["network_backend"] = backend
+    elif scheme == "https":
+        common["network_backend"] = TLSBackend(library)
     if scheme == "https":
         context = ssl_context(options.verify_certificate)
         common["ssl_context"] = library.create_ssl_context() if context is None else context
@@ -109,6 +111,47 @@ def make_pool(library: Any, options: PoolOptions, scheme: str, backend: Any = No
     return getattr(core, f"{kind}HTTPProxy")(
         proxy_url=place, proxy_auth=proxy.raw_auth, proxy_headers=proxy.headers.raw, **common
     )
+
+
+class TLSBackend:
+    """A network backend of ``httpcore`` that leaves no connection behind when a handshake is cancelled.
+
+    ``httpcore`` closes a connection whose handshake fails, but not one whose handshake is cancelled.
+    """
+
+    def __init__(self, library: Any) -> None:
+        self._inner = core_of(library).AnyIOBackend()
+
+    async def connect_tcp(self, *args: Any, **options: Any) -> Any:
+        return _TLSStream(await self._inner.connect_tcp(*args, **options))
+
+
+class _TLSStream:
+    """A connection before its handshake."""
+
+    __slots__ = ("_inner",)
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    async def start_tls(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await self._inner.start_tls(*args, **options)
+        except BaseException:
+            await self._inner.aclose()
+            raise
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return cast("bytes", await self._inner.read(max_bytes, timeout))
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
 
 
 class Deadline(threading.local):
