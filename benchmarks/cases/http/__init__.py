@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import layer, loopback, mock, rejected
+from . import guard, layer, loopback, mock, rejected
 
-CASES = (*layer.CASES, *mock.CASES, *loopback.CASES, *rejected.CASES)
+CASES = (*layer.CASES, *guard.CASES, *mock.CASES, *loopback.CASES, *rejected.CASES)
