@@ -157,6 +157,10 @@ class TokenEndpoint:
             message, error.request = error.message, self.shown()  # whose body was the refresh token
         return self._error(f"the token endpoint did not answer: {self._clean(message)}")
 
+    def late(self) -> OAuth2TokenError:
+        """Return the error for a call whose time was over before there was a token."""
+        return self._error("the token endpoint did not answer within the time that the call had")
+
     def _told(self, said: Mapping[str, Any]) -> tuple[str | None, str]:
         """Return the error code of an answer, and what it says for people (5.2)."""
         code, more = said.get("error"), said.get("error_description")

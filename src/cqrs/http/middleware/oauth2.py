@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from cqrs.circuit_breaker import validation
 from cqrs.http.errors import HTTPClientError, HTTPError
-from cqrs.http.flow import AsyncFlow, Call, Flow, FlowMiddleware, Send, SyncFlow, Turn
+from cqrs.http.flights import Flights, Landing
+from cqrs.http.flow import AsyncFlow, Call, Flow, FlowMiddleware, Send, SyncFlow
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout, TimeoutLike
 from cqrs.http.middleware.authorization import Secret
 from cqrs.http.middleware.retry import repeatable
@@ -39,7 +40,7 @@ class OAuth2RefreshTokenMiddleware(FlowMiddleware):
         client_id, client_secret: of this application, if it is registered there.
         scope: scopes, a list or text with blanks between; ``None``: those of the refresh token.
         leeway: seconds before the expiry at which a token is renewed, at most half of its life; >= 0.
-        timeout: for a call of the token endpoint, which comes on top of the call that needs it.
+        timeout: for a call of the token endpoint. A call waits for it no longer than its own timeout allows.
         auth: how the client shows its secret: ``"basic"``, or ``"body"`` for servers that want it there.
         transport: sends the calls of the token endpoint; ``None``: one of its own.
         on_refresh_token: told each new refresh token, a ``SecretStr``, to store it for the next start.
@@ -58,7 +59,7 @@ class OAuth2RefreshTokenMiddleware(FlowMiddleware):
         scope: str | Iterable[str] | None = None,
         *,
         leeway: float = 30.0,
-        timeout: TimeoutLike = 10.0,
+        timeout: TimeoutLike = (5.0, 5.0),
         auth: Literal["basic", "body"] = "basic",
         transport: Any = None,
         on_refresh_token: Callable[[SecretStr], object] | None = None,
@@ -73,29 +74,27 @@ class OAuth2RefreshTokenMiddleware(FlowMiddleware):
         self._owns_transport = transport is None
         self._on_refresh_token = on_refresh_token
         self._clock = clock
-        self._turn = Turn()
+        self._flights = Flights()
         self._token: Token | None = None
-        self._fetched = 0  # fetches that have ended
-        self._failure: OAuth2TokenError | None = None  # of the last of them
+        self._failure: OAuth2TokenError | None = None  # of the last fetch
         self._renewing = False
         self._not_before = self._refused_until = -math.inf
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Task[Token]] | None = None
 
     def flow(self, request: HTTPRequest, client_name: str, path: str, timeout: HTTPTimeout) -> Flow:
-        token = yield from self._present()
-        start = self._clock()
+        end = self._clock() + timeout.limit
+        token = yield from self._present(end)
         try:
-            response: HTTPResponse = yield Send(_with(request, token), timeout)
+            response: HTTPResponse = yield self._send(request, token, timeout, end)
         except HTTPError as error:
             if error.status_code != 401 or not self._worth_another(token, request):
                 raise
         else:
             if response.status_code != 401 or not self._worth_another(token, request):
                 return response
-        token = yield from self._renewed(token)
-        left = timeout.limit - (self._clock() - start)
+        token = yield from self._renewed(token, end)
         try:
-            response = yield Send(_with(request, token), timeout.within(max(left, 0.001)))
+            response = yield self._send(request, token, timeout, end)
         except HTTPError as error:
             self._note(error.status_code)
             raise
@@ -110,14 +109,18 @@ class OAuth2RefreshTokenMiddleware(FlowMiddleware):
         renewed = token is not self._token  # by another call, meanwhile
         return repeatable(request) and (renewed or self._clock() >= self._refused_until)
 
-    def _present(self) -> Generator[Any, Any, Token]:
+    def _send(self, request: HTTPRequest, token: Token, timeout: HTTPTimeout, end: float) -> Send:
+        left = max(end - self._clock(), 0.001)
+        return Send(request.with_headers({"Authorization": token.header}), timeout.within(left))
+
+    def _present(self, end: float) -> Generator[Any, Any, Token]:
         token, now = self._token, self._clock()
         if token is None or now >= token.until:
-            return (yield from self._renewed(token))
+            return (yield from self._renewed(token, end))
         if now >= token.renew_from and not self._renewing and now >= self._not_before:
             self._renewing = True
             try:
-                return (yield from self._renewed(token))
+                return (yield from self._renewed(token, now + (end - now) / 2))  # there is a call to make
             except OAuth2TokenError as error:
                 self._not_before = self._clock() + PAUSE
                 logger.warning("an access token could not be renewed early: %s", error)
@@ -125,42 +128,61 @@ class OAuth2RefreshTokenMiddleware(FlowMiddleware):
                 self._renewing = False
         return token
 
-    def _renewed(self, old: Token | None) -> Generator[Any, Any, Token]:
+    def _renewed(self, old: Token | None, end: float) -> Generator[Any, Any, Token]:
         """Return a token other than ``old``; whoever comes first fetches it, for all.
 
         Raises:
-            OAuth2TokenError: it cannot be had.
+            OAuth2TokenError: it cannot be had, or not in time.
         """
-        before = self._fetched
-        give_back: Callable[[], None] = yield self._turn
-        try:
+        while True:
             token = self._token
-            waited = self._fetched != before  # for a fetch of another call, which is good for this one too
-            if token is not None and token is not old and (waited or self._clock() < token.until):
+            if token is not None and token is not old and self._clock() < token.until:
                 return token
-            if waited and self._failure is not None:
-                raise self._failure.again()
-            fetched: Token = yield Call(self._fetch, self._fetch_async)
+            flight, mine = self._flights.join("token")
+            left = max(end - self._clock(), 0.001)
+            if mine:
+                break
+            if not (yield Landing(flight, left)):
+                raise self._endpoint.late()
+            token, failure = self._token, self._failure
+            if flight.abandoned:
+                continue
+            if token is not None and token is not old:
+                return token  # even if it has expired meanwhile: it was fetched for this call as well
+            if failure is not None:
+                raise failure.again()
+        try:
+            fetched: Token | None = yield Call(self._fetch, self._fetch_async, left)
+            if fetched is None:
+                flight.abandoned = True
+                raise self._endpoint.late()
             return fetched
+        except Exception:
+            raise
+        except BaseException:
+            flight.abandoned = True
+            raise
         finally:
-            give_back()
+            self._flights.end("token")
 
-    # ------------------------------------------------------------------ fetching; in turn
+    # ------------------------------------------------------------------ fetching; None: not in time
 
-    def _fetch(self) -> Token:
+    def _fetch(self, seconds: float) -> Token | None:
         transport: Any = self._transport
         if transport is None:
             from cqrs.http.transports.httpx import SyncHttpxTransport
 
             transport = self._transport = SyncHttpxTransport()
-        asked_at = self._clock()
+        asked_at, timeout = self._clock(), self._timeout.within(seconds)
         try:
-            answer = transport(self._endpoint.request(), "oauth2", "", self._timeout)
+            answer = transport(self._endpoint.request(), "oauth2", "", timeout)
         except (HTTPClientError, OSError) as error:
+            if timeout is not self._timeout and isinstance(error, TimeoutError):
+                return None  # others may have more time
             raise self._failed(error) from error
         return self._received(answer, asked_at)
 
-    async def _fetch_async(self) -> Token:
+    async def _fetch_async(self, seconds: float) -> Token | None:
         # A task of its own: if the call that began it is cancelled, the next one waits for the same answer.
         # To ask again could be fatal, as the server may have replaced the refresh token already.
         loop, running = asyncio.get_running_loop(), self._running
@@ -168,7 +190,8 @@ class OAuth2RefreshTokenMiddleware(FlowMiddleware):
             task = loop.create_task(self._ask())
             task.add_done_callback(_looked_at)
             self._running = running = loop, task
-        return await asyncio.shield(running[1])
+        await asyncio.wait([running[1]], timeout=seconds)
+        return running[1].result() if running[1].done() else None
 
     async def _ask(self) -> Token:
         transport: Any = self._transport
@@ -190,7 +213,6 @@ class OAuth2RefreshTokenMiddleware(FlowMiddleware):
                 self._endpoint.token(error.response, 0.0)
             except OAuth2TokenError as said:
                 failure = said
-        self._fetched += 1
         self._failure = failure.again()
         return failure
 
@@ -203,8 +225,6 @@ class OAuth2RefreshTokenMiddleware(FlowMiddleware):
             raise
         else:
             self._failure = None
-        finally:
-            self._fetched += 1
         if self._endpoint.refresh_token is not known and self._on_refresh_token is not None:
             try:
                 self._on_refresh_token(self._endpoint.refresh_token)
@@ -225,10 +245,6 @@ class AsyncOAuth2RefreshTokenMiddleware(AsyncFlow, OAuth2RefreshTokenMiddleware)
 
 class SyncOAuth2RefreshTokenMiddleware(SyncFlow, OAuth2RefreshTokenMiddleware):
     __doc__ = OAuth2RefreshTokenMiddleware.__doc__
-
-
-def _with(request: HTTPRequest, token: Token) -> HTTPRequest:
-    return request.with_headers({"Authorization": token.header})
 
 
 def _looked_at(task: asyncio.Task[Token]) -> None:

@@ -345,11 +345,12 @@ class Slow:
         await self.answer.wait()
         return self.tokens.answer(*arguments)
 
-    def call(self, server: Server) -> asyncio.Task[HTTPResponse]:
+    def call(self, server: Server, timeout: float = 30) -> asyncio.Task[HTTPResponse]:
         handle = self.middleware(server.answer_async)
 
         async def call() -> HTTPResponse:
-            return await handle(HTTPRequest("GET", "http://user:8000"), "user", "/", HTTPTimeout())
+            limit = HTTPTimeout(timeout, timeout, timeout)
+            return await handle(HTTPRequest("GET", "http://user:8000"), "user", "/", limit)
 
         return asyncio.create_task(call())
 
@@ -418,6 +419,49 @@ async def test_others_use_the_old_token_while_one_renews_it(clock: FakeClock) ->
     slow.answer.set()
     await renewing
     assert bearer(server) == "Bearer t2"
+
+
+async def test_nobody_waits_longer_than_the_own_timeout_whoever_was_first(clock: FakeClock) -> None:
+    slow, server = Slow(clock), Server()
+    first = slow.call(server, timeout=0.01)
+    await slow.asked.wait()
+    calls = [slow.call(server), slow.call(server, timeout=0.01), slow.call(server)]
+    for call in (first, calls[1]):
+        with pytest.raises(OAuth2TokenError, match="within the time that the call had"):
+            await call
+    slow.answer.set()
+    assert [(await call).status_code for call in (calls[0], calls[2])] == [200, 200]
+    assert slow.count == 1
+
+
+async def test_an_early_renewal_leaves_time_for_the_call(clock: FakeClock) -> None:
+    slow, server = Slow(clock), Server()
+    slow.answer.set()
+    await slow.call(server)
+    slow.answer.clear()
+    clock.advance(3590)
+    assert (await slow.call(server, timeout=0.02)).status_code == 200
+    assert bearer(server) == "Bearer t1"
+    slow.answer.set()
+
+
+def test_a_thread_asks_no_longer_than_its_own_timeout(clock: FakeClock) -> None:
+    side, server = Side("sync"), Server()
+    tokens = Tokens()
+    tokens.answers = [HTTPTimeoutError("late"), tokens.give]
+    middleware = made(side, tokens, clock)
+    with pytest.raises(OAuth2TokenError, match="within the time that the call had"):
+        side.call(server, middleware, timeout=HTTPTimeout(1, 1))
+    assert tokens.timeouts[0].limit == 2
+    assert side.call(server, middleware).status_code == 200
+    assert tokens.timeouts[1].limit == 10
+
+
+def test_the_time_for_the_token_is_part_of_the_call(side: Side, clock: FakeClock) -> None:
+    tokens, server = Tokens(), Server()
+    tokens.then = lambda _: clock.advance(4)
+    side.call(server, made(side, tokens, clock), timeout=HTTPTimeout(5, 5))
+    assert server.timeouts[0].limit == 6
 
 
 def test_thirty_threads_fetch_one_token(clock: FakeClock) -> None:
