@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cqrs.circuit_breaker.errors import CircuitOpenError as OpenedState
     from cqrs.circuit_breaker.redis.unit_of_work import AsyncRedisUnitOfWork as AsyncRedisUnitOfWork
     from cqrs.circuit_breaker.redis.unit_of_work import SyncRedisUnitOfWork as SyncRedisUnitOfWork
+    from cqrs.http.cache_memory import MemoryCache as MemoryCache
     from cqrs.http.client import AsyncClient as AsyncClient
     from cqrs.http.client import AsyncResource as AsyncResource
     from cqrs.http.client import SyncClient as SyncClient
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from cqrs.http.fields import PathInfoField as PathInfoField
     from cqrs.http.fields import PostBodyField as PostBodyField
     from cqrs.http.fields import QueryStringField as QueryStringField
+    from cqrs.http.guarded.httpx import AsyncCircuitBreakerTransport as AsyncCircuitBreakerTransport
+    from cqrs.http.guarded.httpx import SyncCircuitBreakerTransport as SyncCircuitBreakerTransport
     from cqrs.http.messages import HTTPRequest as HTTPRequest
     from cqrs.http.messages import HTTPResponse as HTTPResponse
     from cqrs.http.messages import HTTPTimeout as HTTPTimeout
@@ -66,6 +69,8 @@ if TYPE_CHECKING:
     )
     from cqrs.http.middleware.authorization import SyncHTTPBasicMiddleware as SyncHTTPBasicMiddleware
     from cqrs.http.middleware.authorization import SyncHTTPBearerMiddleware as SyncHTTPBearerMiddleware
+    from cqrs.http.middleware.cache import AsyncCacheMiddleware as AsyncCacheMiddleware
+    from cqrs.http.middleware.cache import SyncCacheMiddleware as SyncCacheMiddleware
     from cqrs.http.middleware.circuit_breaker import (
         AsyncCircuitBreakerMiddleware as AsyncCircuitBreakerMiddleware,
     )
@@ -78,12 +83,21 @@ if TYPE_CHECKING:
     from cqrs.http.middleware.headers import SyncHTTPAddHeadersMiddleware as SyncHTTPAddHeadersMiddleware
     from cqrs.http.middleware.logging import AsyncLoggingMiddleware as AsyncLoggingMiddleware
     from cqrs.http.middleware.logging import SyncLoggingMiddleware as SyncLoggingMiddleware
+    from cqrs.http.middleware.oauth2 import (
+        AsyncOAuth2RefreshTokenMiddleware as AsyncOAuth2RefreshTokenMiddleware,
+    )
+    from cqrs.http.middleware.oauth2 import (
+        SyncOAuth2RefreshTokenMiddleware as SyncOAuth2RefreshTokenMiddleware,
+    )
     from cqrs.http.middleware.prometheus import AsyncPrometheusMiddleware as AsyncPrometheusMiddleware
     from cqrs.http.middleware.prometheus import SyncPrometheusMiddleware as SyncPrometheusMiddleware
     from cqrs.http.middleware.retry import AsyncRetryMiddleware as AsyncRetryMiddleware
     from cqrs.http.middleware.retry import SyncRetryMiddleware as SyncRetryMiddleware
+    from cqrs.http.middleware.tracing import AsyncTracingMiddleware as AsyncTracingMiddleware
+    from cqrs.http.middleware.tracing import SyncTracingMiddleware as SyncTracingMiddleware
     from cqrs.http.models import Request as Request
     from cqrs.http.models import Response as Response
+    from cqrs.http.oauth2 import OAuth2TokenError as OAuth2TokenError
     from cqrs.http.outcomes import Outcomes as Outcomes
     from cqrs.http.registry import Registry as Registry
     from cqrs.http.registry import register as register
@@ -106,7 +120,9 @@ if TYPE_CHECKING:
 
 _TABLE = {
     "AsyncAiohttpTransport": "cqrs.http.transports.aiohttp",
+    "AsyncCacheMiddleware": "cqrs.http.middleware.cache",
     "AsyncCircuitBreakerMiddleware": "cqrs.http.middleware.circuit_breaker",
+    "AsyncCircuitBreakerTransport": "cqrs.http.guarded.httpx",
     "AsyncClient": "cqrs.http.client",
     "AsyncClientFactory": "cqrs.http.factory",
     "AsyncConsulDiscovery": "cqrs.http.discovery.consul",
@@ -121,12 +137,14 @@ _TABLE = {
     "AsyncLoggingMiddleware": "cqrs.http.middleware.logging",
     "AsyncNomadDiscovery": "cqrs.http.discovery.nomad",
     "AsyncNomadServiceDiscovery": "cqrs.http.discovery.nomad_service",
+    "AsyncOAuth2RefreshTokenMiddleware": "cqrs.http.middleware.oauth2",
     "AsyncPrometheusMiddleware": "cqrs.http.middleware.prometheus",
     "AsyncRedisUnitOfWork": "cqrs.circuit_breaker.redis.unit_of_work",
     "AsyncResource": "cqrs.http.client",
     "AsyncRetryMiddleware": "cqrs.http.middleware.retry",
     "AsyncRouterDiscovery": "cqrs.http.discovery.router",
     "AsyncStaticDiscovery": "cqrs.http.discovery.static",
+    "AsyncTracingMiddleware": "cqrs.http.middleware.tracing",
     "AsyncTransport": "cqrs.http.typing",
     "AttachmentField": "cqrs.http.fields",
     "CircuitOpenError": "cqrs.circuit_breaker.errors",
@@ -147,7 +165,9 @@ _TABLE = {
     "HTTPTimeoutError": "cqrs.http.errors",
     "HTTPUnavailableError": "cqrs.http.errors",
     "HeaderField": "cqrs.http.fields",
+    "MemoryCache": "cqrs.http.cache_memory",
     "Metadata": "cqrs.http.collections",
+    "OAuth2TokenError": "cqrs.http.oauth2",
     "Ok": "cqrs.http.results",
     "Outcomes": "cqrs.http.outcomes",
     "PathInfoField": "cqrs.http.fields",
@@ -161,7 +181,9 @@ _TABLE = {
     "Result": "cqrs.http.results",
     "ResultError": "cqrs.http.results",
     "RetryBudget": "cqrs.http.retry_budget",
+    "SyncCacheMiddleware": "cqrs.http.middleware.cache",
     "SyncCircuitBreakerMiddleware": "cqrs.http.middleware.circuit_breaker",
+    "SyncCircuitBreakerTransport": "cqrs.http.guarded.httpx",
     "SyncClient": "cqrs.http.client",
     "SyncClientFactory": "cqrs.http.factory",
     "SyncConsulDiscovery": "cqrs.http.discovery.consul",
@@ -176,12 +198,14 @@ _TABLE = {
     "SyncLoggingMiddleware": "cqrs.http.middleware.logging",
     "SyncNomadDiscovery": "cqrs.http.discovery.nomad",
     "SyncNomadServiceDiscovery": "cqrs.http.discovery.nomad_service",
+    "SyncOAuth2RefreshTokenMiddleware": "cqrs.http.middleware.oauth2",
     "SyncPrometheusMiddleware": "cqrs.http.middleware.prometheus",
     "SyncRedisUnitOfWork": "cqrs.circuit_breaker.redis.unit_of_work",
     "SyncResource": "cqrs.http.client",
     "SyncRetryMiddleware": "cqrs.http.middleware.retry",
     "SyncRouterDiscovery": "cqrs.http.discovery.router",
     "SyncStaticDiscovery": "cqrs.http.discovery.static",
+    "SyncTracingMiddleware": "cqrs.http.middleware.tracing",
     "SyncTransport": "cqrs.http.typing",
     "UnregisteredClientError": "cqrs.http.errors",
     "UnregisteredResourceError": "cqrs.http.errors",
@@ -201,7 +225,9 @@ def __getattr__(name: str) -> object:
 
 __all__ = [
     "AsyncAiohttpTransport",
+    "AsyncCacheMiddleware",
     "AsyncCircuitBreakerMiddleware",
+    "AsyncCircuitBreakerTransport",
     "AsyncClient",
     "AsyncClientFactory",
     "AsyncConsulDiscovery",
@@ -216,12 +242,14 @@ __all__ = [
     "AsyncLoggingMiddleware",
     "AsyncNomadDiscovery",
     "AsyncNomadServiceDiscovery",
+    "AsyncOAuth2RefreshTokenMiddleware",
     "AsyncPrometheusMiddleware",
     "AsyncRedisUnitOfWork",
     "AsyncResource",
     "AsyncRetryMiddleware",
     "AsyncRouterDiscovery",
     "AsyncStaticDiscovery",
+    "AsyncTracingMiddleware",
     "AsyncTransport",
     "AttachmentField",
     "CircuitOpenError",
@@ -242,7 +270,9 @@ __all__ = [
     "HTTPTimeoutError",
     "HTTPUnavailableError",
     "HeaderField",
+    "MemoryCache",
     "Metadata",
+    "OAuth2TokenError",
     "Ok",
     "OpenedState",
     "Outcomes",
@@ -257,7 +287,9 @@ __all__ = [
     "Result",
     "ResultError",
     "RetryBudget",
+    "SyncCacheMiddleware",
     "SyncCircuitBreakerMiddleware",
+    "SyncCircuitBreakerTransport",
     "SyncClient",
     "SyncClientFactory",
     "SyncConsulDiscovery",
@@ -272,12 +304,14 @@ __all__ = [
     "SyncLoggingMiddleware",
     "SyncNomadDiscovery",
     "SyncNomadServiceDiscovery",
+    "SyncOAuth2RefreshTokenMiddleware",
     "SyncPrometheusMiddleware",
     "SyncRedisUnitOfWork",
     "SyncResource",
     "SyncRetryMiddleware",
     "SyncRouterDiscovery",
     "SyncStaticDiscovery",
+    "SyncTracingMiddleware",
     "SyncTransport",
     "UnregisteredClientError",
     "UnregisteredResourceError",
