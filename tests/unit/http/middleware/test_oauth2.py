@@ -392,6 +392,23 @@ async def test_a_cancelled_first_call_does_not_fail_the_others_and_its_answer_is
     assert slow.count == 1, "a second use of the refresh token could be fatal"
 
 
+async def test_an_old_error_is_not_that_of_a_cancelled_fetch(clock: FakeClock) -> None:
+    slow, server = Slow(clock), Server()
+    slow.tokens.answers = [denied(503), slow.tokens.give]
+    slow.answer.set()
+    with pytest.raises(OAuth2TokenError):
+        await slow.call(server)
+    slow.answer.clear()
+    slow.asked.clear()
+    calls = [slow.call(server) for _ in range(3)]
+    await slow.asked.wait()
+    calls[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calls[0]
+    slow.answer.set()
+    assert [response.status_code for response in await asyncio.gather(*calls[1:])] == [200, 200]
+
+
 async def test_a_fetch_that_nobody_waits_for_ends_quietly(clock: FakeClock) -> None:
     slow, server = Slow(clock), Server()
     slow.tokens.answers = [denied(error="invalid_client"), slow.tokens.give]
@@ -443,6 +460,15 @@ async def test_an_early_renewal_leaves_time_for_the_call(clock: FakeClock) -> No
     assert (await slow.call(server, timeout=0.02)).status_code == 200
     assert bearer(server) == "Bearer t1"
     slow.answer.set()
+
+
+def test_an_early_renewal_has_half_of_the_time(clock: FakeClock) -> None:
+    tokens, side = Tokens(), Side("sync")
+    middleware = made(side, tokens, clock)
+    side.call(Server(), middleware)
+    clock.advance(3590)
+    side.call(Server(), middleware, timeout=HTTPTimeout(3, 3))
+    assert [timeout.limit for timeout in tokens.timeouts] == [10, 3]
 
 
 def test_a_thread_asks_no_longer_than_its_own_timeout(clock: FakeClock) -> None:
