@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import socket
@@ -297,3 +298,23 @@ HASTY = RULES | {
     "lease_us": 60_000_000,
 }
 TRIP = REPORT | {"t": 1, "f": 1, "o": 1}
+
+
+def test_a_request_that_fails_after_it_was_given_up_is_not_complained_about(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As it is cancelled, a client may find that its connection was lost."""
+
+    async def lost(*_: Any) -> Any:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise ConnectionError("Connection closed by server.") from None
+
+    with link(redis_url) as store:
+        monkeypatch.setattr(store.transport._commands, "exchange", lost)
+        assert store.fails(timeout=0.01) == "the store: timed out after 0.01 s"
+        monkeypatch.undo()
+        store.ask()
+        gc.collect()
+    assert caplog.text == ""

@@ -135,6 +135,7 @@ class RedisTransport:
     ) -> None:
         # Not asyncio.timeout: the caller is answered in time even if the client is slow to give up.
         work = self._thread.loop.create_task(self._commands.exchange(shard, request, deadline))
+        work.add_done_callback(_look_at)
         try:
             done, _ = await asyncio.wait([work], timeout=deadline - self._thread.loop.time())
             error = work.exception() if done else TimeoutError()
@@ -176,3 +177,9 @@ class RedisTransport:
         unavailable = StoreUnavailableError(self._name, text)
         unavailable.__cause__ = error
         return unavailable
+
+
+def _look_at(done: asyncio.Task[Any]) -> None:
+    """Take the error of a request that nobody waits for any more, or asyncio would complain about it."""
+    if not done.cancelled():
+        done.exception()
