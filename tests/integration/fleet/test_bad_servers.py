@@ -18,11 +18,15 @@ from tests.servers.redis_server import RedisServer
 POLICY = "CircuitBreakerPolicy.consecutive(3, ttl=30, permit_lease=0.5)"
 POLICIES = {"ship": "CircuitBreakerPolicy.consecutive(1, ttl=0.15, permit_lease=0.5)"}
 NAMES = ("pay", "mail", "ship")
-PATIENT = {"sync_interval": 0.2, "command_timeout": 0.1}
-"""Not to take a busy machine for a server that is lost: that would need 0.7 s."""
+PATIENT = {"sync_interval": 0.3, "command_timeout": 0.25}
+"""Not to take a busy machine for a server that is lost: that would need 1.15 s.
+
+A request with a new connection and an unknown script is six round trips through the proxy; for each of them
+four processes wait for the processor. Some milliseconds each time are 0.1 s: so it has as long as by default.
+"""
 
 LONGEST = 0.8
-"""Seconds that a call may take besides what the machine takes; ``command_timeout`` is an eighth of it."""
+"""Seconds that a call may take besides what the machine takes; ``command_timeout`` is a third of it."""
 
 Fault = Callable[[RedisServer, ChaosProxy], AbstractContextManager[Any]]
 
@@ -130,7 +134,8 @@ def check_news(worker: Worker, began: float, ends: float) -> None:
     kinds = [each["kind"] for each in told]
     assert kinds == ["StoreDegraded", "StoreRecovered"] * (len(kinds) // 2) + kinds[:1] * (len(kinds) % 2)
     assert [each["kind"] for each in told if began <= each["at"] <= ends] in ([], ["StoreDegraded"])
-    assert len(kinds) == 2 or worker.traffic_report()["noise"] > 0.2, "told more than once"
+    moments = [(each["kind"], round(each["at"] - began, 2), each.get("reason")) for each in told]
+    assert len(kinds) == 2 or worker.traffic_report()["noise"] > 0.2, (moments, ends - began)
     assert told[0]["reason"]
 
 
