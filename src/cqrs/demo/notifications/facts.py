@@ -133,6 +133,10 @@ class Facts:
         self.marks[name] = self.now()
         self.lookups[name] = lookups
 
+    def delivered(self, identity: str, recipient: str) -> None:
+        """Note that the mail server got a mail."""
+        self.mails[identity] += 1
+
     def note_lag(self, seconds: float) -> None:
         """Note how late the event loop was."""
         self.lag = max(self.lag, seconds)

@@ -63,7 +63,7 @@ async def perform(plan: Plan, story: Story) -> Result:
             if server is not None:
                 await stack.enter_async_context(server)
             facts.shared = server is not None
-            sink = await stack.enter_async_context(MailSink(lambda identity: facts.mails.update([identity])))
+            sink = await stack.enter_async_context(MailSink(facts.delivered))
             stack.push_async_callback(cast.dismiss)
             await cast.assemble("" if server is None else server.url, sink.port)
             callers = Callers(facts, plan, [service.url for service in cast.notif], USERNAMES)

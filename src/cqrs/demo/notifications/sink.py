@@ -15,10 +15,10 @@ class MailSink:
     """Takes mail on a free loopback port while the context is open.
 
     Args:
-        took: told the ``Message-ID`` of each mail, without its brackets.
+        took: told the identity of each mail, from its ``Message-ID``, and each recipient.
     """
 
-    def __init__(self, took: Callable[[str], object]) -> None:
+    def __init__(self, took: Callable[[str, str], object]) -> None:
         self._took = took
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -40,12 +40,14 @@ class MailSink:
 
 
 class _Handler:
-    def __init__(self, took: Callable[[str], object]) -> None:
+    def __init__(self, took: Callable[[str, str], object]) -> None:
         self._took = took
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """Count a mail."""
         content = envelope.content
         message = email.message_from_bytes(content if isinstance(content, bytes) else content.encode())
-        self._took(str(message["Message-ID"]).strip("<>").partition("@")[0])
+        identity = str(message["Message-ID"]).strip("<>").partition("@")[0]
+        for recipient in envelope.rcpt_tos:
+            self._took(identity, recipient)
         return "250 OK"
