@@ -293,7 +293,7 @@ def test_certificates_can_be_trusted_or_ignored(make_caller: Make, authority: tr
 def test_tls_to_a_plain_server_fails(make_caller: Make) -> None:
     with (
         Peer(garbage, greeting=b"SSH-2.0-OpenSSH_9.2\r\n") as peer,
-        pytest.raises(HTTPConnectionError, match="TLS failed|was reset"),
+        pytest.raises(HTTPConnectionError, match=r"TLS failed|was reset"),
     ):
         make_caller()(get(peer.url.replace("http:", "https:")))
 
@@ -313,8 +313,11 @@ def test_a_server_that_does_not_read_ends_with_a_timeout(make_caller: Make) -> N
             make_caller()(request, SHORT)
 
 
-def test_no_error_shows_the_values_of_the_request(make_caller: Make) -> None:
-    with Peer(close_at_once) as peer:
+@pytest.mark.parametrize("script", [close_at_once, garbage, cut_short, reset])
+def test_no_error_shows_the_values_of_the_request(
+    make_caller: Make, script: Callable[[Exchange], bool]
+) -> None:
+    with Peer(script) as peer:
         request = HTTPRequest(
             "POST",
             peer.url + "/{token}",

@@ -137,13 +137,13 @@ class CircuitBreakerMiddleware:
         connection.add_callback(released)
 
 
-def _place_of(request: Any) -> str:
-    authority: str = request.url.raw_authority
-    return authority
+def _place_of(request: Any) -> tuple[str, str]:
+    url = request.url
+    return url.scheme, url.raw_authority
 
 
-def _host_of(place: str) -> str:
-    return place
+def _host_of(place: tuple[str, str]) -> str:
+    return place[1].removesuffix(":443" if place[0] == "https" else ":80")
 
 
 def _cause_of(error: BaseException) -> BaseException:

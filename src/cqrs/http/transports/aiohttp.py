@@ -200,10 +200,13 @@ class AsyncAiohttpTransport:
             return failures.timeout_error("total", request, timeout)
         if isinstance(error, aiohttp.ServerDisconnectedError):
             return failures.connection_error(error, request, "the server closed the connection unasked")
-        if isinstance(error, (aiohttp.ClientPayloadError, aiohttp.ClientResponseError)):
+        if isinstance(error, aiohttp.ClientResponseError):
+            told: str = cast("Any", error).message  # its text has the URL
+            return failures.incomplete(told.partition("\n")[0], request)
+        if isinstance(error, aiohttp.ClientPayloadError):
             return failures.incomplete(error, request)
         if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
-            return HTTPRequestError(f"its URL cannot be sent: {error}", request)
+            return HTTPRequestError("its URL cannot be sent", request)
         if isinstance(error, aiohttp.ClientError):
             return failures.connection_error(error, request)
         return None

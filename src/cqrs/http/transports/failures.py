@@ -53,8 +53,10 @@ def _reason(error: BaseException) -> str:
     return ""
 
 
-def incomplete(error: BaseException, request: HTTPRequest) -> HTTPConnectionError:
+def incomplete(error: BaseException | str, request: HTTPRequest) -> HTTPConnectionError:
     """Return the error for an answer that is no HTTP, or not all of it."""
+    if isinstance(error, str):
+        return HTTPConnectionError(f"what was received is no complete answer: {error}", request)
     return connection_error(error, request, f"what was received is no complete answer: {_told(error)}")
 
 
