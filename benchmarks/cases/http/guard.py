@@ -38,8 +38,8 @@ STREAM = Case(
     title="breaker as a transport of an httpx2 client, body still to come, async",
     what=(
         "What connections bring: each response is new, and its body is read by `await response.aread()`. "
-        "Holdfast settles the call at its end, so that a body that breaks off counts as a failure; aiobreaker, "
-        "set up as above, is done when the headers are there."
+        "Holdfast settles the call at its end, so that a body that breaks off counts as a failure; "
+        "aiobreaker, set up as above, is done when the headers are there."
     ),
     group="http",
 )
