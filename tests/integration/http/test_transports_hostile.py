@@ -59,7 +59,6 @@ def test_dripping_ends_with_the_total_timeout(make_caller: Make, script: Callabl
         with pytest.raises(HTTPTimeoutError, match=r"total timeout.* 0\.3 s") as caught:
             call(get(peer.url), SHORT)
         assert caught.value.request is not None
-        assert caught.value.__cause__ is not None
         assert peer.all_closed()  # nothing is kept of such a connection
 
 
@@ -169,6 +168,11 @@ def large_and_announced(exchange: Exchange) -> None:
     exchange.send(HEAD + b"Content-Length: 5000\r\n\r\n" + b"x" * 5000)
 
 
+def large_and_slow(exchange: Exchange) -> bool:
+    exchange.send(HEAD + b"Content-Length: 5000\r\n\r\n" + b"x" * 10)
+    return exchange.hang()
+
+
 def large_in_chunks(exchange: Exchange) -> None:
     exchange.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
     while True:
@@ -193,8 +197,8 @@ def endless_headers(exchange: Exchange) -> None:
         exchange.send(b"X-Header: value\r\n" * 100)
 
 
-@pytest.mark.parametrize("script", [large_and_announced, large_in_chunks, large_until_closed])
-def test_a_large_body_is_refused(make_caller: Make, script: Callable[[Exchange], None]) -> None:
+@pytest.mark.parametrize("script", [large_and_slow, large_in_chunks, large_until_closed])
+def test_a_large_body_is_refused(make_caller: Make, script: Callable[[Exchange], object]) -> None:
     with Peer(script) as peer:
         call = make_caller(max_body_size=4999)
         with pytest.raises(HTTPResponseError, match="max_body_size=4999"):
