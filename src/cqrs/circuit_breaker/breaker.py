@@ -211,7 +211,7 @@ class CircuitBreaker:
         machine = self.gate.machine
         self.gate.order(lambda now: machine.reload(checked, now))
 
-    def add_listener(self, listener: Listener, *, inline: bool = False) -> None:
+    def add_listener(self, listener: Listener, *, inline: bool = False, calls: bool = True) -> None:
         """Tell ``listener`` each ``CircuitEvent``.
 
         Args:
@@ -219,11 +219,13 @@ class CircuitBreaker:
             inline: ``False``: called in order on a helper thread that exists only while events wait, so that
                 a slow listener delays nobody. ``True``: called by the thread that caused the event, after
                 the circuit has changed.
+            calls: whether to tell ``CallRejected`` and ``CallFailed`` as well. A rejection that nobody wants
+                to hear of is several times cheaper.
 
         Raises:
             ConfigurationTypeError: ``listener`` is not callable, or is a coroutine function.
         """
-        self.gate.own_hub().add(listener, inline=inline)
+        self.gate.own_hub().add(listener, inline=inline, calls=calls)
 
     def remove_listener(self, listener: Listener) -> None:
         """Stop telling ``listener``; unknown ones are ignored."""

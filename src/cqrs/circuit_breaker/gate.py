@@ -323,9 +323,9 @@ class Gate:
             return hub
 
     def listened(self) -> bool:
-        """Whether anybody would be told an event."""
+        """Whether anybody would be told the events of a call."""
         for hub in self.hubs:  # noqa: SIM110  (asked for every rejection, and quicker than any())
-            if hub.subscriptions:
+            if hub.of_calls:
                 return True
         return False
 

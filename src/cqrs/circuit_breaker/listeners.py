@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from cqrs.circuit_breaker.events import CircuitEvent
+from cqrs.circuit_breaker.events import CallFailed, CallRejected, CircuitEvent
 from cqrs.circuit_breaker.interruptions import ForkedLock
 from cqrs.circuit_breaker.validation import is_async
 from cqrs.exceptions import ConfigurationTypeError
@@ -30,9 +30,10 @@ QUEUE_LIMIT = 10_000
 class _Subscription:
     """One listener, its queue, and at most one thread that empties it."""
 
-    def __init__(self, listener: Listener, inline: bool) -> None:
+    def __init__(self, listener: Listener, inline: bool, calls: bool) -> None:
         self.listener = listener
         self.inline = inline
+        self.calls = calls
         self.queue: deque[CircuitEvent] = deque()
         self.lock = ForkedLock()  # a finaliser may bring an event in the middle of another
         self.idle = threading.Event()
@@ -95,18 +96,20 @@ class _Subscription:
 class ListenerHub:
     """The listeners of one circuit or of a whole registry."""
 
-    __slots__ = ("_lock", "of_one_circuit", "subscriptions")
+    __slots__ = ("_lock", "of_calls", "of_one_circuit", "subscriptions")
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         self._lock = ForkedLock()
         self.of_one_circuit = False
         self.subscriptions: tuple[_Subscription, ...] = ()
+        self.of_calls = False
+        """Whether anybody wants the events of single calls."""
         if callable(listeners):
             raise ConfigurationTypeError(f"listeners must be a list of listeners, not the one {listeners!r}")
         for listener in listeners:
             self.add(listener)
 
-    def add(self, listener: Listener, *, inline: bool = False) -> None:
+    def add(self, listener: Listener, *, inline: bool = False, calls: bool = True) -> None:
         """Add a listener; see ``CircuitBreaker.add_listener``."""
         if not callable(listener):
             raise ConfigurationTypeError(f"a listener must be callable with one event, got {listener!r}")
@@ -116,18 +119,23 @@ class ListenerHub:
                 " hand over to your event loop with loop.call_soon_threadsafe"
             )
         with self._lock.mine():
-            self.subscriptions = (*self.subscriptions, _Subscription(listener, inline))
+            self._set((*self.subscriptions, _Subscription(listener, inline, calls)))
 
     def remove(self, listener: Listener) -> None:
         """Remove a listener; unknown ones are ignored."""
         with self._lock.mine():
-            self.subscriptions = tuple(s for s in self.subscriptions if s.listener != listener)
+            self._set(tuple(s for s in self.subscriptions if s.listener != listener))
+
+    def _set(self, subscriptions: tuple[_Subscription, ...]) -> None:
+        self.subscriptions = subscriptions
+        self.of_calls = any(subscription.calls for subscription in subscriptions)
 
     def enqueue(self, events: list[CircuitEvent]) -> None:
         """Queue events in order; called under the circuit's lock, runs no listener."""
         for subscription in self.subscriptions:
             for event in events:
-                subscription.put(event)
+                if subscription.calls or not isinstance(event, (CallRejected, CallFailed)):
+                    subscription.put(event)
 
     def deliver(self) -> None:
         """Run inline listeners here and see to the others; called without any lock."""

@@ -177,9 +177,9 @@ class CircuitBreakers(Steering):
             if wanted != breaker.policy:
                 breaker.reload(wanted)
 
-    def add_listener(self, listener: Listener, *, inline: bool = False) -> None:
+    def add_listener(self, listener: Listener, *, inline: bool = False, calls: bool = True) -> None:
         """Tell ``listener`` the events of all circuits; see ``CircuitBreaker.add_listener``."""
-        self._hub.add(listener, inline=inline)
+        self._hub.add(listener, inline=inline, calls=calls)
 
     def remove_listener(self, listener: Listener) -> None:
         """Stop telling ``listener``."""

@@ -61,7 +61,7 @@ class CircuitCollector(Collector):
             if any(watched.breakers() is breakers for watched in self._watched):
                 return
             self._watched.append(_Watched(breakers))
-        breakers.add_listener(self._told, inline=True)
+        breakers.add_listener(self._told, inline=True, calls=False)
 
     def _told(self, event: CircuitEvent) -> None:
         if isinstance(event, StateChanged) and event.from_state is not event.to_state:

@@ -14,6 +14,8 @@ from cqrs.circuit_breaker import (
     CircuitBreaker,
     CircuitBreakers,
     CircuitEvent,
+    CircuitOpenError,
+    OverrideChanged,
     PolicyReloaded,
     ProbesLost,
     State,
@@ -257,3 +259,23 @@ def test_a_listener_given_at_construction_can_be_removed(clock: FakeClock) -> No
     circuit.reset()
     assert circuit.flush_listeners(30)
     assert len(heard) == told
+
+
+def test_a_listener_that_wants_no_calls_hears_of_transitions_only(clock: FakeClock) -> None:
+    breakers = CircuitBreakers(count_policy(1), clock=clock)
+    changes: list[CircuitEvent] = []
+    breakers.add_listener(changes.append, inline=True, calls=False)
+    circuit = breakers["payments"]
+    fail(circuit)
+    with pytest.raises(CircuitOpenError):
+        circuit(do_nothing)()
+    assert not circuit.gate.listened(), "nobody pays for what nobody hears"
+    everything: list[CircuitEvent] = []
+    circuit.add_listener(everything.append, inline=True)
+    with pytest.raises(CircuitOpenError):
+        circuit(do_nothing)()
+    circuit.reset()
+    assert [type(event) for event in changes] == [StateChanged, StateChanged, OverrideChanged]
+    assert [type(event) for event in everything] == [CallRejected, StateChanged, OverrideChanged]
+    circuit.remove_listener(everything.append)
+    assert not circuit.gate.listened()
