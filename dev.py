@@ -26,7 +26,7 @@ WINDOWS = os.name == "nt"
 USAGE = """\
 usage: python3 dev.py COMMAND [ARGUMENTS]
 
-  demo [...]       run the demonstration (arguments go to `holdfast demo`)
+  demo [...]       run the demonstration (arguments go to `holdfast demo`): --fleet 3, --notifications
   simulate [...]   what would these settings have done (arguments go to `holdfast simulate`)
   test [...]       run the tests with pytest, e.g. `test -k fallback -x`
                    --all-pythons   also with every other supported Python found on this machine

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import functools
 import json
 import logging
 import signal
@@ -13,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,7 +92,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     # For the tests: show that a broken guarantee is noticed.
     parser.add_argument("--without-fallback", type=Kind, default=None, help=argparse.SUPPRESS)
     parser.add_argument("--unshared", action="store_true", help=argparse.SUPPRESS)
-    parser.set_defaults(run=functools.partial(_demo, refuse=parser.error))
+    parser.set_defaults(run=_demo, refuse=parser.error)
 
 
 def _timing(text: str) -> Timing:
@@ -114,9 +113,7 @@ def _plan(text: str) -> Plan:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _notifications_plan(
-    arguments: argparse.Namespace, refuse: Callable[[str], NoReturn]
-) -> NotificationsPlan:
+def _notifications_plan(arguments: argparse.Namespace) -> NotificationsPlan:
     from cqrs.demo.notifications.plan import Plan
 
     given: dict[str, Any] = {
@@ -128,17 +125,18 @@ def _notifications_plan(
     try:
         return Plan(seed=arguments.seed, fallback=arguments.without_fallback is None, **chosen)
     except ValueError as error:
-        refuse(str(error))
+        arguments.refuse(str(error))
+        raise  # never reached: refuse ends the program
 
 
-def _demo(arguments: argparse.Namespace, refuse: Callable[[str], NoReturn]) -> int:
+def _demo(arguments: argparse.Namespace) -> int:
     # A fallback that answers is worth a warning in a service; here it is what the view shows.
     logging.getLogger("cqrs").addHandler(logging.NullHandler())
-    if not arguments.notifications and (arguments.processes or arguments.server):
-        refuse("--processes and --server belong to --notifications")
+    if not arguments.notifications and (arguments.processes is not None or arguments.server):
+        arguments.refuse("--processes and --server belong to --notifications")
     try:
         if arguments.notifications:
-            return _notifications(arguments, _notifications_plan(arguments, refuse))
+            return _notifications(arguments, _notifications_plan(arguments))
         return _two_shops(arguments) if arguments.fleet is None else _fleet(arguments)
     except asyncio.CancelledError:
         return TERMINATED

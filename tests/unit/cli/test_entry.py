@@ -22,6 +22,13 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["dance"], "dance"),
         (["demo", "--seconds", "1"], "seconds=1.0 is too short"),
         (["demo", "--seconds", "soon"], "--seconds"),
+        (["demo", "--notifications", "--seconds", "5"], "seconds=5.0 is too short"),
+        (["demo", "--notifications", "--processes", "0"], "0 is not a number of processes from 1 to 8"),
+        (["demo", "--notifications", "--processes", "two"], "--processes"),
+        (["demo", "--notifications", "--server", "gunicorn"], "gunicorn"),
+        (["demo", "--notifications", "--fleet", "3"], "not allowed with"),
+        (["demo", "--processes", "2"], "--processes and --server belong to --notifications"),
+        (["demo", "--fleet", "2", "--server", "hypercorn"], "belong to --notifications"),
     ],
 )
 def test_wrong_usage_is_status_2_and_says_what_is_wrong(

@@ -57,7 +57,7 @@ async def perform(plan: Plan, story: Story) -> Result:
     facts = Facts()
     with short_folder() as name:
         folder = Path(name)
-        server = _server(folder) if plan.processes > 1 else None
+        server = find_server(folder) if plan.processes > 1 else None
         cast = Cast(plan, facts, folder)
         async with AsyncExitStack() as stack:
             if server is not None:
@@ -77,7 +77,8 @@ async def perform(plan: Plan, story: Story) -> Result:
     return Result(plan, facts, judge(facts, plan, started, left))
 
 
-def _server(folder: Path) -> PrivateServer | None:
+def find_server(folder: Path) -> PrivateServer | None:
+    """Return a server that shares the circuit, to be started; ``None`` where there is none."""
     try:
         return PrivateServer(folder)
     except ServerMissingError:
