@@ -21,10 +21,10 @@ from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
 from cqrs.http.outcomes import retry_after
 from cqrs.http.retry_budget import RetryBudget
 
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 """Methods whose second arrival changes nothing more (RFC 9110, 9.2.2)."""
 
-STATUSES = frozenset({502, 503, 504})
+STATUSES = (502, 503, 504)
 """Statuses that may pass."""
 
 BACKOFF = Backoff(initial=0.05, multiplier=2.0, max=1.0, jitter=0.9)
