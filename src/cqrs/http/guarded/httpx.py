@@ -15,7 +15,7 @@ from cqrs.http.outcomes import Outcomes
 from cqrs.http.transports import libraries
 
 if TYPE_CHECKING:
-    _Base: Any  # so that the clients of both libraries take it
+    _Base = Any  # so that the clients of both libraries take it
 else:
     _Base = object
 

@@ -15,8 +15,12 @@ from cqrs.http.outcomes import Outcomes
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
+    _Base = Any  # so that Session.mount takes it
+else:
+    _Base = object
 
-class CircuitBreakerAdapter:
+
+class CircuitBreakerAdapter(_Base):  # type: ignore[misc]  # requests is imported by who makes one
     """Lets a request through to ``inner`` while its circuit does.
 
     ::
@@ -105,7 +109,8 @@ class CircuitBreakerAdapter:
             response: Response = self._inner.send(request, stream=stream, timeout=timeout, **options)
             status = response.status_code
             if not stream and status < 300:
-                gate.answered(token)
+                if token is not lane:
+                    gate.answered(token)
                 response.content  # noqa: B018  (read here, where a failure to do so is seen)
         except BaseException as error:
             circuits.failed(gate, token, error)
@@ -185,14 +190,15 @@ class _Raw:
         return getattr(self._raw, name)
 
 
-def _place_of(request: Any) -> list[str]:
+def _place_of(request: Any) -> str:
     url: str = request.url
-    return url.split("/", 3)[:3]
+    return url[: url.find("/", 8)]  # behind "https://"; a prepared URL has a path
 
 
-def _host_of(place: list[str]) -> str:
-    host = place[2].rpartition("@")[2].lower()
-    return host.removesuffix(":443" if place[0] == "https:" else ":80")
+def _host_of(place: str) -> str:
+    scheme, _, authority = place.partition("://")
+    host = authority.rpartition("@")[2].lower()
+    return host.removesuffix(":443" if scheme == "https" else ":80")
 
 
 def _shorter(timeout: Any, limit: float) -> tuple[float, float]:
