@@ -25,7 +25,7 @@ from cqrs.exceptions import ConfigurationError, PolicyError
 from cqrs.http.guarded.aiohttp import CircuitBreakerMiddleware
 from cqrs.http.guarded.httpx import AsyncCircuitBreakerTransport, SyncCircuitBreakerTransport
 from cqrs.http.guarded.requests import CircuitBreakerAdapter
-from tests.unit.http.guarded.rigs import RIGS, Rig
+from tests.unit.http.guarded.rigs import DEFAULT_URL, RIGS, Rig
 
 HOST = "user:8000"
 
@@ -350,3 +350,57 @@ def test_the_client_closes_the_inner_transport() -> None:
     with httpx2.Client(transport=SyncCircuitBreakerTransport(Inner())):
         pass
     assert closed == ["inner"]
+
+
+class Slow(list[Any]):
+    """Chunks that take their time."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__([b"one"])
+        self.clock = clock
+
+    def __iter__(self) -> Any:
+        self.clock.now += 100
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_long_body_does_not_make_a_call_slow(rig: Rig, streamed: bool) -> None:
+    clock = Clock()
+    policy = CircuitBreakerPolicy(slow_call_duration_threshold=1)
+    guard = rig.make(CircuitBreakers(policy, clock=clock))
+    rig.chunks = Slow(clock)
+    if streamed:
+        response = rig.open()
+        clock.now += 100
+        rig.read(response)
+    else:
+        rig.call()
+    figures_ = figures(guard)
+    assert (figures_.succeeded, figures_.slow) == (1, 0)
+
+
+def test_policies_see_a_streamed_response_before_its_body(rig: Rig) -> None:
+    def classify(outcome: Outcome) -> Verdict:
+        return Verdict.FAILURE
+
+    guard = rig.make(CircuitBreakerPolicy.consecutive(1, 30, classify=classify))
+    response = rig.open()
+    assert guard.breakers[HOST].state is State.OPEN
+    rig.close(response)
+
+
+def test_a_rejection_knows_its_request_as_other_errors_of_httpx_do() -> None:
+    guard = SyncCircuitBreakerTransport(
+        httpx2.MockTransport(lambda request: httpx2.Response(503)), threshold=1
+    )
+    request = httpx2.Request("GET", DEFAULT_URL)
+    with httpx2.Client(transport=guard) as client:
+        client.send(request)
+        with pytest.raises(httpx2.ConnectError) as caught:
+            client.send(request)
+        assert caught.value.request is request
+    with pytest.raises(httpx2.ConnectError) as caught:
+        guard.handle_request(request)
+    with pytest.raises(RuntimeError):  # as theirs, where no client has told it
+        assert caught.value.request
