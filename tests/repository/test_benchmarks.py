@@ -36,8 +36,18 @@ CORE, FLEET, HTTP = case_keys("core"), case_keys("fleet"), case_keys("http")
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What one round of the core cases reports, with this interpreter and without installing anything."""
-    target = tmp_path_factory.mktemp("benchmarks") / "figures.json"
-    done = bench("core", *TINY, "--json", str(target))
+    return report_of("core", tmp_path_factory.mktemp("benchmarks"))
+
+
+@pytest.fixture(scope="module")
+def http_report(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The same of the cases about service clients."""
+    return report_of("http", tmp_path_factory.mktemp("benchmarks"), "--no-peers")
+
+
+def report_of(group: str, folder: Path, *arguments: str) -> Any:
+    target = folder / "figures.json"
+    done = bench(group, *TINY, *arguments, "--json", str(target))
     assert target.exists(), done.stderr
     return json.loads(target.read_text(encoding="utf-8"))
 
@@ -55,24 +65,17 @@ def test_every_target_is_about_a_subject_that_was_measured(report: Any, key: str
 @pytest.mark.parametrize("key", FLEET)
 def test_a_fleet_plays_every_case_on_its_own_server(key: str, tmp_path: Path) -> None:
     skip_without_server()
-    target = tmp_path / "figures.json"
-    done = bench("fleet", *TINY, "--no-peers", "--case", key, "--json", str(target))
-    assert target.exists(), done.stderr
-    case = json.loads(target.read_text(encoding="utf-8"))["cases"][key]
+    case = report_of("fleet", tmp_path, "--no-peers", "--case", key)["cases"][key]
     check_subjects(case)
     check_targets(case)
 
 
 @pytest.mark.parametrize("key", HTTP)
-def test_service_clients_play_every_case(key: str, tmp_path: Path) -> None:
+def test_service_clients_play_every_case(http_report: Any, key: str) -> None:
     if key == "http-rejected-commands":
         skip_without_server()
-    target = tmp_path / "figures.json"
-    done = bench("http", *TINY, "--no-peers", "--case", key, "--json", str(target))
-    assert target.exists(), done.stderr
-    case = json.loads(target.read_text(encoding="utf-8"))["cases"][key]
-    check_subjects(case)
-    check_targets(case)
+    check_subjects(http_report["cases"][key])
+    check_targets(http_report["cases"][key])
 
 
 def check_subjects(case: Any) -> None:

@@ -265,8 +265,8 @@ def _many(server: Server, make: Maker, tasks: int, *, cpu: bool = False) -> Buil
             return (time.process_time() - began) / done * 1e6
 
         async def close() -> None:
-            server.release()
             await clients.wait_for(close_client())
+            server.release()
 
         return Prepared(measure=micros if cpu else rate, close=close)
 
