@@ -112,7 +112,7 @@ async def test_a_user_who_makes_every_lookup_fail_does_not_hold_up_the_others(
     world: World, mails: Mails
 ) -> None:
     user = await world.user()
-    notif = await world.notif(user, ttl=0.05, retry_interval=0.05, max_attempts=4)
+    notif = await world.notif(user, ttl=0.05, retry_interval=0.01, max_attempts=4)
     answers = [(await notif.notify("naruto")).json() for _ in range(3)]
     others = [(await notif.notify("hinata")).json()["id"] for _ in range(5)]
     await mails.have(*others)

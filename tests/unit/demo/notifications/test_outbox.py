@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -109,6 +110,19 @@ async def test_one_that_fails_waits_behind_the_others_and_is_given_up(
     assert delivery.tried == ["naruto", "hinata", "naruto", "naruto"]
     assert outbox.ends == {"delivered": 1, "given_up": 1}
     assert "notification poison was not delivered: given_up" in caplog.text
+
+
+async def test_a_user_who_fails_is_not_the_one_to_probe_with() -> None:
+    wait = SETTINGS.retry_interval
+    rejected: list[Exception] = [CircuitOpenError("user", retry_after=wait)]
+    delivery = FakeDelivery(naruto=[HTTPTimeoutError("no") for _ in range(2)], hinata=rejected)
+    outbox = Outbox(delivery, replace(SETTINGS, retry_interval=0.05))
+    for identity, username in (("a", "naruto"), ("b", "naruto"), ("c", "hinata")):
+        outbox.put(notification(identity, username))
+    async with running(outbox):
+        await emptied(outbox)
+    assert delivery.tried[:3] == ["naruto", "hinata", "hinata"]
+    assert delivery.delivered == ["c", "a", "b"]
 
 
 async def test_one_for_an_unknown_user_ends() -> None:

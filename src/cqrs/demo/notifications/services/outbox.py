@@ -15,6 +15,9 @@ from cqrs.http import HTTPClientError
 
 logger = logging.getLogger(__name__)
 
+LONGEST = 16
+"""Intervals between attempts for a user, at most; they double from one failure to the next."""
+
 FAILURES = (HTTPClientError, MailError)
 """What may go better next time."""
 
@@ -78,6 +81,7 @@ class Outbox:
         self._settings = settings
         self._waiting: deque[Notification] = deque()
         self._filled = asyncio.Event()
+        self._failed: dict[str, tuple[int, float]] = {}  # by user: failures in a row, next attempt not before
         self.ends: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -110,30 +114,48 @@ class Outbox:
                 logger.warning("%d notifications were waiting and are lost", len(self._waiting))
 
     async def _next(self) -> float:
-        """Try the first one, and return the seconds to wait until the next try."""
-        first = self._waiting[0]
+        """Try one, and return the seconds to wait until the next try."""
+        notification = self._choose()
+        if notification is None:
+            return self._settings.retry_interval
         try:
-            await self._delivery.deliver(first)
+            await self._delivery.deliver(notification)
         except CircuitOpenError as rejection:
             # The first to come after this moment is the probe, and it costs no caller anything if it is this.
             return self._settings.retry_interval if rejection.retry_after is None else rejection.retry_after
         except UnknownUserError:
-            self._end("unknown_user")
+            self._end(notification, "unknown_user")
         except Exception as error:
             if not isinstance(error, FAILURES):
                 logger.exception("a notification cannot be delivered")
-            first.attempts += 1
-            if first.attempts >= self._settings.max_attempts:
-                self._end("given_up")
-            else:
-                self._waiting.rotate(-1)  # one whose user makes the lookup fail must not hold up the others
+            self._note_failure(notification)
             return self._settings.retry_interval
         else:
-            self._end("delivered")
+            self._failed.pop(notification.username, None)
+            self._end(notification, "delivered")
         return 0.0
 
-    def _end(self, how: str) -> None:
-        ended = self._waiting.popleft()
+    def _choose(self) -> Notification | None:
+        """Return the first one of those whose users failed the least, if it is time for it.
+
+        A user who makes every lookup fail must not hold up the others: least of all be the one to probe with.
+        """
+        chosen = min(self._waiting, key=lambda it: self._failed.get(it.username, (0, 0.0))[0])
+        known = self._failed.get(chosen.username)
+        return None if known and known[1] > asyncio.get_running_loop().time() else chosen
+
+    def _note_failure(self, notification: Notification) -> None:
+        failures = self._failed.get(notification.username, (0, 0.0))[0] + 1
+        wait = self._settings.retry_interval * min(2**failures, LONGEST)
+        self._failed[notification.username] = failures, asyncio.get_running_loop().time() + wait
+        notification.attempts += 1
+        if notification.attempts >= self._settings.max_attempts:
+            self._end(notification, "given_up")
+
+    def _end(self, notification: Notification, how: str) -> None:
+        self._waiting.remove(notification)
         self.ends[how] += 1
+        if all(other.username != notification.username for other in self._waiting):
+            self._failed.pop(notification.username, None)
         if how != "delivered":
-            logger.warning("notification %s was not delivered: %s", ended.identity, how)
+            logger.warning("notification %s was not delivered: %s", notification.identity, how)

@@ -24,7 +24,8 @@ class Settings:
         timeout: how long a lookup may take; > 0.
         when_down: ``"queue"`` the mail of a user who cannot be looked up now, or ``"refuse"`` with 503.
         queue_size: mails that may wait; >= 1.
-        retry_interval: between attempts to send a mail that waits, while the circuit is closed; > 0.
+        retry_interval: between attempts to send a mail that waits, while the circuit is closed; > 0. For a
+            user whose lookups fail it doubles with each failure, up to sixteen times this.
         max_attempts: calls of ``user`` after which a mail that waits is given up; >= 1.
         smtp_host, smtp_port: of the mail server.
         sender: the address that mails come from.
