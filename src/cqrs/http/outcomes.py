@@ -111,10 +111,10 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time
     if said.isdecimal() and len(said) < 10:
         return float(said)
     try:
-        moment = email.utils.parsedate_to_datetime(said)
-    except ValueError:
+        moment = email.utils.parsedate_to_datetime(said).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, moment.timestamp() - now())
+    return max(0.0, moment - now())
 
 
 class HTTPStatus(Exception):

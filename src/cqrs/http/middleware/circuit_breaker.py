@@ -210,11 +210,12 @@ def guarded_async(gate: Gate, outcomes: Outcomes, call_next: AsyncHandle) -> Asy
                 timeout = timeout.within(token.limit)
         try:
             response = await call_next(request, client_name, path, timeout)
+            good = response.status_code < 300  # in here: what is no answer must not keep the permit
         except BaseException as error:
             settlement.failed(token, error)
             raise
         lane = machine.lane
-        if lane is not None and token is lane and lane.quick and response.status_code < 300:
+        if good and lane is not None and token is lane and lane.quick:
             lane.successes += 1
         else:
             settlement.answered(token, response.status_code, response.headers, response)
@@ -241,11 +242,12 @@ def guarded_sync(gate: Gate, outcomes: Outcomes, call_next: SyncHandle) -> SyncH
                 timeout = timeout.within(token.limit)
         try:
             response = call_next(request, client_name, path, timeout)
+            good = response.status_code < 300  # in here: what is no answer must not keep the permit
         except BaseException as error:
             settlement.failed(token, error)
             raise
         lane = machine.lane
-        if lane is not None and token is lane and lane.quick and response.status_code < 300:
+        if good and lane is not None and token is lane and lane.quick:
             lane.successes += 1
         else:
             settlement.answered(token, response.status_code, response.headers, response)

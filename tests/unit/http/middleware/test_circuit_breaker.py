@@ -122,6 +122,41 @@ def test_retry_after_of_a_status_that_was_named_opens_at_once_for_that_long(kit:
     assert outcomes(kit, client, 1) == [200]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2020 00:00:00 +99999999999999999999",
+        "Mon, 01 Jan 2020 99:99:99 GMT",
+        "-5",
+        "9" * 5000,
+        "",
+    ],
+    ids=lambda said: said[:30],
+)
+def test_a_retry_after_that_cannot_be_read_is_none(kit: Kit, said: str) -> None:
+    clock, breaker = timed(kit, 1, 30.0, count={503})
+    script = Script(HTTPResponse(503, {"Retry-After": said}))
+    client = kit.client(script, breaker)
+    assert outcomes(kit, client, 2) == [503, "CircuitOpenError"]
+    clock.advance(31)
+    assert outcomes(kit, client, 1) == [503], "a probe"
+    assert breaker.breakers["api"].state is State.OPEN
+    clock.advance(31)
+    script.answers = [200]
+    assert outcomes(kit, client, 2) == [200, 200]
+
+
+def test_a_probe_that_brings_no_answer_gives_its_permit_back(kit: Kit) -> None:
+    clock, breaker = timed(kit, 1, 30.0)
+    script = Script(503, lambda request: object(), 200)
+    client = kit.client(script, breaker)
+    assert outcomes(kit, client, 1) == [503]
+    clock.advance(31)
+    assert outcomes(kit, client, 2) == ["AttributeError", 200]
+    assert breaker.breakers["api"].state is State.CLOSED
+
+
 def test_retry_after_alone_opens_nothing(kit: Kit) -> None:
     busy = HTTPResponse(503, {"Retry-After": "20"})
     assert outcomes(kit, kit.client(Script(busy, busy, 200), kit.breaker(3)), 3) == [503, 503, 200]
