@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cqrs.circuit_breaker import CircuitOpenError, State, Verdict
-from cqrs.testing import FakeClock
+from cqrs.circuit_breaker import CircuitOpenError, State, Trip, Verdict
+from cqrs.testing import FakeClock, TransitionRecorder
 
 from .support import Boom, boom, breaker, count_policy, do_nothing, half_open, is_rejected, rejection, settle
 
@@ -396,3 +396,102 @@ def test_l08_a_rejection_while_probing_says_when_to_come_back(clock: FakeClock) 
     assert error.state == "half_open"
     assert error.retry_after is None or 0 <= error.retry_after <= 60.0
     probe.settle(Verdict.SUCCESS)
+
+
+def test_l08_a_rejection_while_probing_waits_for_the_oldest_probe_but_a_second_at_most(
+    clock: FakeClock,
+) -> None:
+    policy = count_policy(
+        2, permitted_calls_in_half_open=3, max_concurrent_probes=2, max_probe_duration=30.0
+    )
+    circuit = breaker(policy, clock)
+    half_open(circuit, clock)
+    circuit.acquire()
+    clock.advance(0.25)
+    circuit.acquire()
+    error = rejection(circuit)
+    assert (error.reason, error.retry_after) == ("2 of 3 probes are running", 1.0)
+    assert (error.source, error.epoch) == ("local", circuit.era)
+    clock.advance(29.25)
+    assert rejection(circuit).retry_after == 0.5  # the oldest runs for 29.5 of 30 s
+
+
+def test_l08_a_rejection_after_all_probes_of_a_smaller_policy_says_a_second(clock: FakeClock) -> None:
+    policy = count_policy(2, permitted_calls_in_half_open=5)
+    circuit = breaker(policy, clock)
+    half_open(circuit, clock)
+    settle(circuit, Verdict.SUCCESS)
+    circuit.reload(policy.replace(permitted_calls_in_half_open=1))
+    error = rejection(circuit)
+    assert (error.reason, error.retry_after) == ("0 of 1 probes are running", 1.0)
+
+
+def test_l05_probes_are_numbered_from_one_in_each_half_open_era(clock: FakeClock) -> None:
+    policy = count_policy(2, permitted_calls_in_half_open=4, max_concurrent_probes=2)
+    circuit = breaker(policy, clock)
+    closed = circuit.acquire()
+    assert (closed.kind, closed.id) == ("lane", 0)
+    closed.ignore()
+    for _ in range(2):
+        half_open(circuit, clock)
+        first, second = circuit.acquire(), circuit.acquire()
+        first.failure()
+        third = circuit.acquire()
+        assert [permit.kind for permit in (first, second, third)] == ["probe"] * 3
+        assert [permit.id for permit in (first, second, third)] == [1, 2, 3]
+        second.failure()
+        assert circuit.state is State.OPEN
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "state", "why", "figures"),
+    [
+        ("sss", State.CLOSED, "3 of 4 probes succeeded", (3, 0, 0)),
+        ("sfss", State.CLOSED, "3 of 4 probes succeeded", (3, 1, 0)),
+        ("sff", State.OPEN, "2 of 4 probes failed", (1, 2, 0)),
+        ("fSS", State.OPEN, "2 of 4 probes were slow", (2, 1, 2)),
+        ("Fsst", State.OPEN, "a call asked for it", (2, 2, 1)),
+    ],
+)
+def test_l08_the_verdict_of_the_probes_is_told_with_its_figures(
+    clock: FakeClock, verdicts: str, state: State, why: str, figures: tuple[int, int, int]
+) -> None:
+    """s, f: success, failure; capitals are slow; t trips."""
+    policy = count_policy(2, permitted_calls_in_half_open=4, slow_call_duration_threshold=2.0).replace(
+        slow_call_rate_threshold=0.5
+    )
+    circuit = breaker(policy, clock)
+    recorder = TransitionRecorder()
+    circuit.add_listener(recorder, inline=True)
+    half_open(circuit, clock)
+    for letter in verdicts:
+        probe = circuit.acquire()
+        clock.advance(2 if letter.isupper() else 0)
+        if letter == "t":
+            probe.settle(Trip())
+        else:
+            probe.settle(Verdict.SUCCESS if letter in "sS" else Verdict.FAILURE)
+    assert circuit.state is state
+    told = recorder.changes[-1]
+    assert (told.to_state, told.reason) == (state, why)
+    assert tuple(told.evidence[name] for name in ("succeeded", "failed", "slow")) == figures
+
+
+def test_l07_an_opening_by_lost_or_unreached_probes_says_so(clock: FakeClock) -> None:
+    policy = count_policy(2, permitted_calls_in_half_open=2, max_probe_duration=5.0)
+    circuit = breaker(policy, clock)
+    recorder = TransitionRecorder()
+    circuit.add_listener(recorder, inline=True)
+    half_open(circuit, clock)
+    for _ in range(2):
+        circuit.acquire()
+        clock.advance(5)
+    assert is_rejected(circuit)
+    told = recorder.changes[-1]
+    assert (told.to_state, told.reason) == (State.OPEN, "2 probes in a row were lost")
+    assert told.evidence["lost"] == 2
+    half_open(circuit, clock)
+    settle(circuit, Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE)
+    told = recorder.changes[-1]
+    assert (told.to_state, told.reason) == (State.OPEN, "2 probes in a row never reached it")
+    assert told.evidence["inconclusive"] == 2

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cqrs.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy, Ramp, State, Verdict
+from cqrs.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy, CircuitOpenError, Ramp, State, Verdict
 from cqrs.testing import FakeClock, TransitionRecorder, assert_trace
 
 from .support import breaker, count_policy, fail, half_open, rejection, succeed, time_policy
@@ -191,3 +191,56 @@ def test_l10_a_clock_that_steps_back_in_the_ramp_does_not_go_below_the_initial_s
     assert circuit.state is State.CLOSED
     fail(circuit, 4)
     assert circuit.state is State.OPEN
+
+
+def test_l10_the_wait_of_a_rejection_is_the_rest_of_the_ramp_but_a_second_at_most(clock: FakeClock) -> None:
+    circuit = ramping(clock)
+    error = rejection(circuit)
+    assert (error.reason, error.retry_after) == ("recovering, 25% of the calls pass", 1.0)
+    assert (error.source, error.epoch) == ("local", circuit.era)
+    clock.advance(6)
+    assert next_rejection(circuit).retry_after == 1.0
+    clock.advance(1.5)
+    error = next_rejection(circuit)
+    assert (error.reason, error.retry_after) == ("recovering, 95% of the calls pass", 0.5)
+
+
+def next_rejection(circuit: CircuitBreaker) -> CircuitOpenError:
+    """Call until the ramp rejects a call; return its error."""
+    while True:
+        try:
+            circuit.acquire().settle(Verdict.SUCCESS)
+        except CircuitOpenError as error:
+            return error
+
+
+def test_l10_a_policy_without_a_ramp_ends_the_ramp(clock: FakeClock) -> None:
+    circuit = ramping(clock)
+    assert [condition.name for condition in circuit.explain().conditions][-1] == "recovery_ramp"
+    circuit.reload(ramp_policy().replace(recovery_ramp=None))
+    assert (circuit.state, circuit.phase) == (State.CLOSED, None)
+    assert offer(circuit, 20) == 20
+    assert circuit.state is State.CLOSED
+
+
+@pytest.mark.parametrize(("after", "minimum"), [(0.0, 5), (4.0, 13), (5.0, 15), (8.0, 20)])
+def test_l10_the_minimum_grows_with_the_share_and_is_whole_after_it(
+    clock: FakeClock, after: float, minimum: int
+) -> None:
+    circuit = ramping(clock, ramp_policy(minimum_number_of_calls=20))
+    clock.advance(after)
+    found = {each.name: each for each in circuit.explain().conditions}
+    assert found["minimum_number_of_calls"].threshold == minimum
+
+
+def test_l10_a_circuit_that_was_never_open_needs_the_whole_minimum(clock: FakeClock) -> None:
+    circuit = breaker(ramp_policy(minimum_number_of_calls=20), clock)
+    found = {each.name: each for each in circuit.explain().conditions}
+    assert found["minimum_number_of_calls"].threshold == 20
+
+
+@pytest.mark.parametrize("minimum", [1, 2, 3, 4])
+def test_l10_the_minimum_of_a_ramp_is_three_calls_unless_fewer_do(clock: FakeClock, minimum: int) -> None:
+    circuit = ramping(clock, ramp_policy(Ramp(8.0, 0.1), minimum_number_of_calls=minimum))
+    found = {each.name: each for each in circuit.explain().conditions}
+    assert found["minimum_number_of_calls"].threshold == min(3, minimum)
