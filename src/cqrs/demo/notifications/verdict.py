@@ -75,7 +75,7 @@ def _fast(facts: Facts, plan: Plan) -> Guarantee:
     """An answer that an open circuit gives waits for nobody."""
     seconds = [asked.seconds for asked in facts.asked if asked.reason == "circuit_open"]
     slowest = percentile(seconds, 0.99)
-    limit = plan.timeout / 4 + 3 * facts.lag
+    limit = min(plan.timeout / 4 + 3 * facts.lag, plan.timeout / 2)
     return Guarantee(
         "Open answers are fast (p99)",
         f"≤ {milliseconds(limit)}; a timeout is {milliseconds(plan.timeout)}",

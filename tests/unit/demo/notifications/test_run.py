@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +16,7 @@ from cqrs.demo.notifications import run
 from cqrs.demo.notifications.facts import Facts
 from cqrs.demo.notifications.metrics import read
 from cqrs.demo.notifications.process import ServiceProcess
+from cqrs.demo.notifications.serve import listen
 from tests.unit.demo.notifications.support import a_good_run
 
 
@@ -70,6 +73,25 @@ async def test_a_process_that_does_not_answer_has_nothing_new_to_say(tmp_path: P
     nobody.port = 1
     await read(facts, facts.processes[0], nobody)
     assert facts.processes[0].readings == before
+
+
+async def test_answers_of_a_served_application_are_not_delayed() -> None:
+    delayed: list[bool] = []
+    accepted = asyncio.Event()
+
+    def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        delayed.append(not connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+        accepted.set()
+
+    listening = listen()
+    async with await asyncio.start_server(accept, sock=listening):
+        _, writer = await asyncio.open_connection(*listening.getsockname())
+        await accepted.wait()
+        writer.close()
+        await writer.wait_closed()
+    assert delayed == [False]
 
 
 async def test_a_service_that_cannot_start_says_why(tmp_path: Path) -> None:

@@ -128,6 +128,17 @@ def test_circuits_that_are_not_shared_may_probe_each() -> None:
     assert all(guarantee.kept for guarantee in judged(facts))
 
 
+def test_a_late_event_loop_excuses_some_delay_and_not_any() -> None:
+    def with_seconds(seconds: float) -> Facts:
+        facts = a_good_run()
+        facts.lag = 5.0
+        facts.asked = [replace(asked, seconds=seconds) for asked in facts.asked]
+        return facts
+
+    assert all(guarantee.kept for guarantee in judged(with_seconds(0.4)))
+    assert [g.name for g in judged(with_seconds(0.6)) if not g.kept] == ["Open answers are fast (p99)"]
+
+
 def test_a_refusal_that_says_when_to_come_back_is_documented() -> None:
     facts = a_good_run()
     facts.asked[0] = Asked(0.0, 0.01, 503, retry_after=True)
