@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from cqrs.http.messages import HTTPResponse
@@ -12,7 +13,12 @@ U = TypeVar("U")
 E = TypeVar("E")
 F = TypeVar("F")
 
-_NOTHING: Any = object()
+
+class _Nothing(Enum):
+    NOTHING = 0  # a member of an Enum: the same object also in a copy and after pickling
+
+
+_NOTHING: Any = _Nothing.NOTHING
 
 
 class ResultError(Exception):

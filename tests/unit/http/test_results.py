@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from typing import Any
+
 import pytest
 
 from cqrs.http import Err, HTTPResponse, Ok, ResponseBox, Result, ResultError
@@ -84,3 +88,14 @@ def test_a_box_knows_its_answer() -> None:
     assert ResponseBox(error="x").json is None
     assert ResponseBox(1, response=HTTPResponse(200, {}, content=b"text")).json is None
     assert ResponseBox(error="x").as_result() == Err("x")
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda given: pickle.loads(pickle.dumps(given))])
+def test_copies_are_what_the_original_is(again: Any) -> None:
+    answer = HTTPResponse(200, {"X-A": "1"}, content=b"[1]")
+    box = again(ResponseBox([1], response=answer))
+    assert (box.is_ok(), box.unwrap(), box.json, box.response) == (True, [1], [1], answer)
+    assert again(Ok(None)) == Ok(None)
+    assert again(Ok(1)).map(str) == Ok("1")
+    assert again(Err("x")).unwrap_err() == "x"
+    assert again(ResultError("why", Ok(1))).result == Ok(1)
