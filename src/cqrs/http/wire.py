@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _PLAIN = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*", re.ASCII)
+_QUERY = re.compile(r"[?#]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 # Visible characters, spaces and tabs, and the upper half of Latin-1: what RFC 9110 (5.5) lets a value have.
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -68,24 +69,38 @@ def fill(url: str, path: Mapping[str, Any], request: HTTPRequest) -> str:
     """
     literals, names = template(url)
     done = literals[0]
+    dots = False
     for index, name in enumerate(names):
         if name not in path:
             raise _refused(f"the path value {name!r} is missing", request)
         value = text(path[name])
         if not _PLAIN.fullmatch(value):
-            after = literals[index + 1]
-            if done.endswith("/") and after[:1] in ("", "/", "?", "#") and value in ("", ".", ".."):
-                # Also percent-encoded dots are dot segments to servers and proxies (RFC 3986, 6.2.2.3).
-                raise _refused(
-                    f"the path value {name!r} is {value!r}, which would leave its segment", request
-                )
+            dots = dots or value in ("", ".", "..")
             try:
                 value = quote(value, safe="")
             except UnicodeError:
                 message = f"the path value {name!r} cannot be sent: there is no UTF-8 for it"
                 raise _refused(message, request) from None
         done += value + literals[index + 1]
+    if dots:
+        _stay(url, done, request)
     return done
+
+
+def _stay(url: str, done: str, request: HTTPRequest) -> None:
+    """Refuse a segment that its values, with what is beside them, make empty or a dot segment."""
+    names = iter(template(url)[1])
+    path = _QUERY.split(_PLACE.sub("{}", url), maxsplit=1)[0]
+    # A value adds no slash, so that the segments of both correspond.
+    for pattern, segment in zip(path.split("/"), _QUERY.split(done, maxsplit=1)[0].split("/"), strict=True):
+        here = [repr(next(names)) for _ in range(pattern.count("{}"))]
+        if here and segment in ("", ".", ".."):
+            # Also percent-encoded dots are dot segments to servers and proxies (RFC 3986, 6.2.2.3).
+            raise _refused(
+                f"the path value {' and '.join(here)} is {segment!r} in the URL,"
+                " which would leave its segment",
+                request,
+            )
 
 
 def query(given: Mapping[str, Any], request: HTTPRequest) -> str:
@@ -129,7 +144,7 @@ def headers(given: Mapping[str, Any], request: HTTPRequest) -> dict[str, str]:
     return sent
 
 
-_LINK = re.compile(r"<([^>]*)>([^<]*)")
+_LINK = re.compile(r"<([^<>]*)>([^<]*)")
 _PARAMETER = re.compile(r""";\s*([^\s=;,"]+)\s*=\s*(?:"([^"]*)"|([^\s;,"]*))""")
 
 

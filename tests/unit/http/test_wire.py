@@ -74,6 +74,25 @@ def test_a_dot_segment_is_refused(template: str, value: str) -> None:
         _ = HTTPRequest("GET", template, {"name": value}).url
 
 
+@pytest.mark.parametrize(
+    ("template", "values"),
+    [
+        ("http://user/.{a}", {"a": "."}),
+        ("http://user/{a}.", {"a": "."}),
+        ("http://user/x/{a}.{b}/y?q={c}", {"a": "", "b": ".", "c": ""}),
+        ("http://user/{a}{b}", {"a": "", "b": ""}),
+    ],
+)
+def test_values_that_make_a_dot_segment_together_are_refused(template: str, values: dict[str, str]) -> None:
+    with pytest.raises(HTTPRequestError, match=r"'a'.* which would leave its segment"):
+        _ = HTTPRequest("GET", template, values).url
+
+
+def test_values_of_a_query_may_be_empty() -> None:
+    assert HTTPRequest("GET", "http://user/x?q=/{name}", {"name": ""}).url == "http://user/x?q=/"
+    assert HTTPRequest("GET", "http://user/v{name}", {"name": ""}).url == "http://user/v"
+
+
 def test_dots_within_a_segment_are_fine() -> None:
     assert HTTPRequest("GET", "http://user/v{name}.json", {"name": ".."}).url == "http://user/v...json"
 
@@ -173,3 +192,8 @@ def test_headers_are_replaced_whatever_their_case() -> None:
 def test_links(header: str, links: dict[str, Any]) -> None:
     assert HTTPResponse(200, {"link": header}).links == links
     assert wire.links(header) == links
+
+
+def test_links_that_never_end_take_no_time() -> None:
+    assert wire.links("<" * 1_000_000) == {}
+    assert wire.links("<a<b>; rel=next") == {"next": {"url": "b", "rel": "next"}}
