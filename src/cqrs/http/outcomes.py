@@ -10,7 +10,7 @@ from typing import Literal
 from cqrs.circuit_breaker import CircuitOpenError, Trip, Verdict
 from cqrs.circuit_breaker.gate import Gate, Token
 from cqrs.circuit_breaker.phases import Grant
-from cqrs.exceptions import ConfigurationError
+from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 from cqrs.http.errors import (
     DiscoveryError,
     HTTPError,
@@ -63,6 +63,8 @@ class Outcomes:
     ) -> None:
         if excluded_as not in ("ignored", "success"):
             raise ConfigurationError(f"excluded_as must be 'ignored' or 'success', not {excluded_as!r}")
+        if not isinstance(count, Collection):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationTypeError(f"count takes a collection of statuses, say {{429}}, not {count!r}")
         wrong = [status for status in count if type(status) is not int or not 300 <= status <= 599]
         if wrong:
             raise ConfigurationError(f"count takes statuses from 300 to 599, not {wrong!r}")

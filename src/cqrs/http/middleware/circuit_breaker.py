@@ -17,6 +17,7 @@ from cqrs.circuit_breaker import (
     StateChanged,
 )
 from cqrs.circuit_breaker.gate import Gate, Token
+from cqrs.circuit_breaker.validation import is_async
 from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
 from cqrs.http.outcomes import Outcomes, Settlement
@@ -60,9 +61,10 @@ class _CircuitBreakerMiddleware:
     Args:
         threshold: failures in a row that open the circuit; >= 1.
         ttl: seconds that it stays open; > 0.
-        listeners: told ``(circuit_name, event_name, event)``, beside the call: none can delay or fail one.
-            Events are ``"circuit_breaker_created"``, ``"state_changed"``, ``"failed"``, ``"recovered"`` (it
-            has closed again) and ``"rejected"``.
+        listeners: functions that are told ``(circuit_name, event_name, event)``; none can fail a call. Events
+            are ``"circuit_breaker_created"``, told at once by who makes the circuit; and, beside the calls so
+            that none is delayed, ``"state_changed"``, ``"failed"``, ``"recovered"`` (it has closed again) and
+            ``"rejected"``.
         uow: shares the circuits with all processes that use the same store: ``AsyncRedisUnitOfWork(url)``,
             ``SyncRedisUnitOfWork(url)`` or any other ``Store``. It is closed by who made it, or at exit.
         metrics: shows the circuits to Prometheus.
@@ -104,15 +106,13 @@ class _CircuitBreakerMiddleware:
         self.breakers = breakers
         self._outcomes = Outcomes(excluded_as=excluded_as, count=count)
         self._key = _key_of(key)
-        self._listeners = tuple(listeners or ())
+        self._listeners = _checked(listeners)
         self._announced: set[str] = set()
         for listener in self._listeners:
-            if not callable(listener):  # pyright: ignore[reportUnnecessaryComparison]
-                raise ConfigurationTypeError(
-                    f"a listener is called as listener(name, event_name, event), not {listener!r}"
-                )
             breakers.add_listener(_adapted(listener))
         if metrics is not None:
+            if not callable(getattr(metrics, "watch", None)):
+                raise ConfigurationTypeError(f"metrics must be a PrometheusMetrics, not {metrics!r}")
             metrics.watch(breakers)
 
     def open_client(self, client_name: str) -> None:
@@ -267,6 +267,23 @@ def _key_of(key: object) -> Key | None:
     raise ConfigurationError(
         f"key must be {known}, or a function (request, client_name, path) -> name, not {key!r}"
     )
+
+
+def _checked(listeners: Iterable[Listener] | None) -> tuple[Listener, ...]:
+    if listeners is not None and not isinstance(listeners, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationTypeError(f"listeners must be a list of listeners, not the one {listeners!r}")
+    found = tuple(listeners or ())
+    for listener in found:
+        if not callable(listener):  # pyright: ignore[reportUnnecessaryComparison]
+            raise ConfigurationTypeError(
+                f"a listener is called as listener(name, event_name, event), not {listener!r}"
+            )
+        if is_async(listener):
+            raise ConfigurationTypeError(
+                f"listener {listener!r} is a coroutine function; nobody would await it. Use a function, and"
+                " hand over to your event loop with loop.call_soon_threadsafe"
+            )
+    return found
 
 
 def _adapted(listener: Listener) -> Callable[[CircuitEvent], object]:
