@@ -100,11 +100,11 @@ class Registry:
         for what, name in (("client_name", client_name), ("resource", resource), ("service", service)):
             if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise ConfigurationTypeError(f"{what} must be a text of at least one character, not {name!r}")
-        if not resource.isidentifier() or resource.startswith("_") or resource == "resource":
+        if not resource.isidentifier() or resource.startswith("_") or resource in ("name", "resource"):
             raise ConfigurationError(
                 f"client {client_name!r}: {resource!r} cannot be the name of a resource: it is used as"
                 " client.<name>, so it must be an identifier, without an underscore at the front, and not"
-                " 'resource'"
+                " 'name' or 'resource'"
             )
         where = f"client {client_name!r}, resource {resource!r}"
         bound = self.services.get(client_name, (service, version))

@@ -62,6 +62,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"resource": "a-b"}, "'a-b' cannot be the name of a resource"),
     ({"resource": "_x"}, "'_x' cannot be the name of a resource"),
     ({"resource": "resource"}, "'resource' cannot be the name of a resource"),
+    ({"resource": "name"}, "'name' cannot be the name of a resource"),
     ({"path": None}, "path and contract belong together"),
     ({"contract": None}, "path and contract belong together"),
     ({"path": None, "contract": None}, "give a path with a contract"),
