@@ -7,7 +7,7 @@ nothing by itself; who waits for something asks ``remaining()`` how long that is
 
 from __future__ import annotations
 
-import math
+import sys
 import time
 from contextvars import ContextVar, Token
 from datetime import timedelta
@@ -85,6 +85,10 @@ def checked_seconds(seconds: object) -> float:
     """
     if isinstance(seconds, timedelta):
         seconds = seconds.total_seconds()
-    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 <= seconds < math.inf:
+    if (
+        isinstance(seconds, (int, float))
+        and not isinstance(seconds, bool)
+        and 0 <= seconds <= sys.float_info.max
+    ):
         return float(seconds)
     raise PolicyError("seconds", seconds, "a finite number of seconds >= 0, or a timedelta")

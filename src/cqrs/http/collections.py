@@ -61,7 +61,8 @@ class CollectionParser:
         count = len(self.json)
         headers = self.response.headers
         said = headers.get("total-count", headers.get("x-total-count", ""))
-        return Metadata(count, int(said) if said.isdigit() else count, self.response.links)
+        total = int(said) if said.isdecimal() and len(said) < 20 else count
+        return Metadata(count, total, self.response.links)
 
 
 class CollectionIterator(Generic[T]):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from cqrs.http.collections import CollectionIterator, CollectionParser
 from cqrs.http.errors import (
@@ -90,6 +91,8 @@ class Call:
             return ResponseBox(self._one(response), response=response)
         except ValidationError as error:
             raise self._unusable(f"not as its model says: {_told(error)}", request, response) from None
+        except _NoList as error:
+            raise self._unusable(str(error), request, response) from error.__cause__
         except ValueError as error:
             raise self._unusable(str(error), request, response) from None
 
@@ -103,9 +106,14 @@ class Call:
 
     def _list(self, response: HTTPResponse) -> CollectionIterator[Any]:
         parser = self.parser(response)
+        try:
+            items, meta = list(parser.json), parser.meta
+        except (LookupError, TypeError, AttributeError) as error:  # as of json["items"], of an object without
+            raise _NoList(f"no list that {type(parser).__qualname__} can find the items of") from error
         reader = self.route.reader
-        make: Callable[[Any], Any] = _unchanged if reader is None else reader.validate_python
-        return CollectionIterator(parser.json, make, parser.meta, response)
+        return CollectionIterator(
+            items, _unchanged if reader is None else _item_reader(reader), meta, response
+        )
 
     def _unusable(self, why: str, request: HTTPRequest, response: HTTPResponse) -> HTTPResponseError:
         kind = response.headers.get("content-type", "no type")
@@ -202,6 +210,27 @@ class Calls(Generic[E]):
         if isinstance(error, HTTPError):
             return ResponseBox(error=self.parse_error(error), response=error.response)
         return ResponseBox(error=error) if self.errors_as_results else None
+
+
+class _NoList(Exception):
+    """A collection parser could make nothing of an answer."""
+
+
+def _item_reader(reader: TypeAdapter[Any]) -> Callable[[Any], Any]:
+    """Return what makes the model of one item of a list."""
+
+    def read(item: Any) -> Any:
+        try:
+            return reader.validate_python(item)
+        except ValidationError as error:
+            # A strict model takes texts for moments, lists for sets and so on from JSON only.
+            try:
+                text = json.dumps(item)
+            except (TypeError, ValueError):  # of a parser that makes something else of it
+                raise error from None
+            return reader.validate_json(text)
+
+    return read
 
 
 def _told(error: ValidationError) -> str:

@@ -175,8 +175,8 @@ class UnregisteredClientError(ContractError):
     """Nothing is registered under this client name."""
 
 
-class UnregisteredResourceError(ContractError):
-    """The client has no such resource."""
+class UnregisteredResourceError(ContractError, AttributeError):
+    """The client has no such resource; also an ``AttributeError``: it was asked for as ``client.<resource>``."""
 
 
 class UnregisteredVerbError(ContractError):

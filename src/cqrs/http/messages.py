@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
-import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -56,13 +56,17 @@ class HTTPTimeout:
         """Return a timeout: ``given``, or made of seconds to read, or of ``(read, connect)``."""
         if isinstance(given, HTTPTimeout):
             return given
-        return cls(*given) if isinstance(given, tuple) else cls(_seconds("timeout", given))
+        if not isinstance(given, tuple):
+            return cls(_seconds("timeout", given))
+        if not 1 <= len(given) <= 3:
+            raise PolicyError("timeout", given, "(read, connect), or seconds to read, or an HTTPTimeout")
+        return cls(*given)
 
 
 def _seconds(name: str, value: object) -> float:
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.float_info.max:
         return float(value)
     raise PolicyError(name, value, "a number of seconds > 0, or a timedelta")
 
@@ -246,7 +250,10 @@ class HTTPResponse:
             ValueError: it is not JSON.
         """
         if self._json is _UNREAD:
-            self._json = json_module.loads(self.content) if self.content.strip() else None
+            try:
+                self._json = json_module.loads(self.content) if self.content.strip() else None
+            except RecursionError:
+                raise ValueError("no JSON that can be read: it is nested too deeply") from None
         return self._json
 
     @property

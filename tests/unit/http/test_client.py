@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from cqrs.circuit_breaker import CircuitOpenError
+from cqrs.exceptions import PolicyError
 from cqrs.http import (
     CollectionParser,
     DiscoveryError,
@@ -28,7 +30,7 @@ from cqrs.http import (
     UnregisteredVerbError,
     WrongRequestModelError,
 )
-from tests.unit.http.support import AddUser, GetUser, Kit, Script, User
+from tests.unit.http.support import AddUser, GetUser, Kit, ListUsers, Script, User
 
 
 def test_a_good_answer_is_a_model(kit: Kit) -> None:
@@ -170,6 +172,76 @@ def test_a_list_that_is_none(kit: Kit, content: bytes) -> None:
         kit.run(client.users.collection_get())
 
 
+class Items(CollectionParser):
+    @property
+    def json(self) -> list[Any]:
+        found: list[Any] = self.response.json["items"]
+        return found
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"null", b"[]", b"{}", b'{"items": null}', b'{"items": 5}', b'{"items": [{"name": 1}]}']
+)
+def test_a_list_that_its_parser_can_make_nothing_of(kit: Kit, content: bytes) -> None:
+    client = kit.client(Script(HTTPResponse(200, {}, content=content)), collection_parser=Items)
+    with pytest.raises(HTTPResponseError, match=r"no list that Items|not as its model says") as raised:
+        kit.run(client.users.collection_get())
+    assert raised.value.response is not None
+
+
+@pytest.mark.parametrize("said", ["\u00b2", "9" * 5000, "-1", "many", ""], ids=lambda said: said[:5])
+def test_a_total_that_is_no_number_is_the_count(kit: Kit, said: str) -> None:
+    client = kit.client(Script(HTTPResponse(200, {"Total-Count": said}, json=[{"username": "al"}])))
+    assert kit.run(client.users.collection_get()).unwrap().meta.total_count == 1
+
+
+def test_json_that_is_nested_too_deeply_is_none(kit: Kit) -> None:
+    deep = b"[" * 200_000
+    client = kit.client(Script(HTTPResponse(200, {}, content=deep)))
+    with pytest.raises(HTTPResponseError, match="nested too deeply"):
+        kit.run(client.users.collection_get())
+    assert kit.run(client.users.delete({"username": "bob"})).unwrap() is None
+    failed = kit.run(kit.client(Script(HTTPResponse(503, {}, content=deep))).users.get({"username": "bob"}))
+    assert failed.json is None
+    assert failed.unwrap_err().json is None
+
+
+class Event(Response):
+    model_config = ConfigDict(strict=True)
+    at: datetime
+    tags: set[str]
+
+
+def test_items_of_a_strict_model_are_read_as_json(kit: Kit) -> None:
+    registry = Registry()
+    contract = {"GET": (ListUsers, Event)}
+    registry.register("api", "events", "user", "v1", "/event", contract, "/events", contract)
+    event = {"at": "2026-01-02T03:04:05Z", "tags": ["a", "b"]}
+    script = Script(
+        HTTPResponse(200, {}, json=event),
+        HTTPResponse(200, {}, json=[event]),
+        HTTPResponse(200, {}, json=[1]),
+    )
+    client = kit.client(script, registry=registry)
+    one = kit.run(client.events.get()).unwrap()
+    assert list(kit.run(client.events.collection_get()).unwrap()) == [one]
+    assert one.tags == {"a", "b"}
+    with pytest.raises(HTTPResponseError, match="not as its model says"):
+        kit.run(client.events.collection_get())
+
+
+@pytest.mark.parametrize(
+    "timeout",
+    [0, -1, True, "3", 10**400, float("nan"), float("inf"), (), (1, 2, 3, 4), (1, 0), [1, 2]],
+    ids=repr,
+)
+def test_timeouts_that_are_none_are_refused(kit: Kit, timeout: Any) -> None:
+    script = Script()
+    with pytest.raises(PolicyError):
+        kit.run(kit.client(script).users.get({"username": "bob"}, timeout))
+    assert script.sent == []
+
+
 def test_timeouts_of_the_factory_and_of_the_call(kit: Kit) -> None:
     script = Script()
     client = kit.client(script, timeout=5)
@@ -231,6 +303,13 @@ def test_a_path_value_that_would_leave_its_segment_is_not_sent(kit: Kit, value: 
         kit.run(client.users.get({"username": value}))
     assert script.sent == []
     assert breaker.breakers["api"].snapshot().admitted == 0, "no circuit has heard of it"
+
+
+def test_a_client_can_be_asked_what_resources_it_has(kit: Kit) -> None:
+    client = kit.client(Script())
+    assert hasattr(client, "users")
+    assert not hasattr(client, "groups")
+    assert getattr(client, "groups", None) is None
 
 
 def test_private_names_are_no_resources(kit: Kit) -> None:
