@@ -138,3 +138,36 @@ def test_repr_names_the_circuit_and_its_state() -> None:
     circuit = breaker()
     assert "payments" in repr(circuit)
     assert "closed" in repr(circuit)
+
+
+def test_l17_slow_and_failed_calls_are_rated_against_the_minimum_each_by_its_own_calls(
+    clock: FakeClock,
+) -> None:
+    policy = count_policy(4, slow_call_duration_threshold=2.0, slow_call_rate_threshold=0.75)
+    circuit = breaker(policy, clock)
+    hung = [circuit.acquire(), circuit.acquire()]
+    clock.advance(2)
+    fail(circuit)
+    assert condition(circuit, "slow_call_rate_threshold") == (None, 0.75, False)
+    succeed(circuit)
+    assert condition(circuit, "minimum_number_of_calls") == (2, 4, False)
+    assert condition(circuit, "failure_rate_threshold") == (None, 0.5, False)
+    assert condition(circuit, "slow_call_rate_threshold") == (0.5, 0.75, False)
+    assert [permit.success() for permit in hung] == [True] * 2
+
+
+def test_l17_each_condition_reads_as_a_sentence_with_its_value(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(3, consecutive_failures=9), clock)
+    circuit.override(Mode.METRICS_ONLY)
+    assert str(circuit.explain()).splitlines()[1:] == [
+        "  minimum_number_of_calls: 0 of 3",
+        "  failure_rate_threshold: too few calls of 0.5",
+        "  consecutive_failures: 0 of 9",
+    ]
+    succeed(circuit)
+    fail(circuit, 2)
+    assert str(circuit.explain()).splitlines()[1:] == [
+        "  minimum_number_of_calls: 3 of 3 (met)",
+        "  failure_rate_threshold: 0.6667 of 0.5 (met)",
+        "  consecutive_failures: 2 of 9",
+    ]

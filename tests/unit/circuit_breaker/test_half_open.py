@@ -401,9 +401,7 @@ def test_l08_a_rejection_while_probing_says_when_to_come_back(clock: FakeClock) 
 def test_l08_a_rejection_while_probing_waits_for_the_oldest_probe_but_a_second_at_most(
     clock: FakeClock,
 ) -> None:
-    policy = count_policy(
-        2, permitted_calls_in_half_open=3, max_concurrent_probes=2, max_probe_duration=30.0
-    )
+    policy = count_policy(2, permitted_calls_in_half_open=3, max_concurrent_probes=2, max_probe_duration=30.0)
     circuit = breaker(policy, clock)
     half_open(circuit, clock)
     circuit.acquire()

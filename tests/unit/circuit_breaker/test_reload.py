@@ -189,3 +189,25 @@ def test_l16_the_policy_is_the_new_one() -> None:
     circuit, policy = breaker(), count_policy(7)
     circuit.reload(policy)
     assert circuit.policy is policy
+
+
+def test_l16_slow_calls_of_before_do_not_open_under_a_policy_without_a_limit(clock: FakeClock) -> None:
+    timed = count_policy(4, slow_call_duration_threshold=2.0, slow_call_rate_threshold=0.75)
+    circuit = breaker(timed, clock)
+    for _ in range(3):
+        permit = circuit.acquire()
+        clock.advance(2)
+        permit.success()
+    assert circuit.snapshot().window_slow == 3
+    circuit.reload(count_policy(4))
+    circuit.acquire().ignore()
+    succeed(circuit)
+    assert circuit.snapshot().window_calls == 4
+    assert circuit.state is State.CLOSED
+
+
+def test_l16_a_policy_without_a_limit_explains_no_slow_calls(clock: FakeClock) -> None:
+    timed = count_policy(4, slow_call_duration_threshold=2.0)
+    circuit = breaker(timed, clock)
+    circuit.reload(count_policy(4, sliding_window=None, consecutive_failures=2))
+    assert [condition.name for condition in circuit.explain().conditions] == ["consecutive_failures"]

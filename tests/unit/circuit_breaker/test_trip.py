@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cqrs.circuit_breaker import CountWindow, Outcome, State, Trip, Verdict
-from cqrs.testing import FakeClock
+from cqrs.testing import FakeClock, TransitionRecorder, assert_trace
 
 from .support import (
     Boom,
@@ -263,3 +265,96 @@ def test_l03_finding_overdue_calls_costs_each_admission_the_same(clock: FakeCloc
         return best
 
     assert cost(10_000) < 8 * cost(10)
+
+
+def told_opening(recorder: TransitionRecorder) -> tuple[str, dict[str, Any]]:
+    """Return reason and figures of the one opening that was told."""
+    assert_trace(recorder, ["closed -> open"])
+    evidence = dict(recorder.changes[0].evidence)
+    evidence.pop("last_failure", None)
+    return recorder.changes[0].reason, evidence
+
+
+def test_l02_an_opening_by_failures_tells_what_was_held_against_what(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(8, minimum_number_of_calls=4, failure_rate_threshold=0.75), clock)
+    recorder = TransitionRecorder()
+    circuit.add_listener(recorder, inline=True)
+    succeed(circuit)
+    fail(circuit, 3)
+    assert told_opening(recorder) == (
+        "3 of 4 calls failed",
+        {
+            "calls": 4,
+            "failures": 3,
+            "minimum": 4,
+            "failure_rate": 0.75,
+            "failure_rate_threshold": 0.75,
+            "wait": 5.0,
+            "streak": 1,
+        },
+    )
+
+
+def test_l03_an_opening_by_slow_calls_tells_those_that_still_run(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(4, **SLOW), clock)
+    recorder = TransitionRecorder()
+    circuit.add_listener(recorder, inline=True)
+    slow = circuit.acquire()
+    running = [circuit.acquire() for _ in range(2)]
+    clock.advance(2)
+    slow.success()
+    succeed(circuit)
+    assert is_rejected(circuit)
+    reason, evidence = told_opening(recorder)
+    assert reason == "3 of 4 calls were slow"
+    assert evidence == {
+        "calls": 2,
+        "failures": 0,
+        "minimum": 4,
+        "failure_rate": 0.0,
+        "failure_rate_threshold": 0.5,
+        "slow": 1,
+        "overdue": 2,
+        "slow_rate": 0.75,
+        "slow_call_rate_threshold": 0.75,
+        "wait": 5.0,
+        "streak": 1,
+    }
+    assert [permit.success() for permit in running] == [False] * 2
+
+
+def test_l03_an_opening_by_calls_of_which_none_has_returned_has_no_failure_rate(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(2, **SLOW), clock)
+    recorder = TransitionRecorder()
+    circuit.add_listener(recorder, inline=True)
+    running = [circuit.acquire() for _ in range(2)]
+    clock.advance(2)
+    assert is_rejected(circuit)
+    reason, evidence = told_opening(recorder)
+    assert reason == "2 of 2 calls were slow"
+    assert (evidence["calls"], evidence["overdue"], evidence["slow_rate"]) == (0, 2, 1.0)
+    assert "failure_rate" not in evidence
+    assert [permit.success() for permit in running] == [False] * 2
+
+
+@pytest.mark.parametrize(("limit", "reason"), [(1, "1 failure"), (2, "2 failures in a row")])
+def test_l02_an_opening_by_failures_in_a_row_tells_their_number(limit: int, reason: str) -> None:
+    circuit = breaker(count_policy(sliding_window=None, consecutive_failures=limit))
+    recorder = TransitionRecorder()
+    circuit.add_listener(recorder, inline=True)
+    fail(circuit, limit)
+    assert told_opening(recorder) == (
+        reason,
+        {"consecutive": limit, "consecutive_failures": limit, "wait": 5.0, "streak": 1},
+    )
+
+
+def test_l02_a_trip_counts_its_own_call_and_tells_all_conditions() -> None:
+    circuit = breaker(count_policy(4, consecutive_failures=3, **SLOW))
+    recorder = TransitionRecorder()
+    circuit.add_listener(recorder, inline=True)
+    circuit.acquire().settle(Trip())
+    reason, evidence = told_opening(recorder)
+    assert reason == "a call asked for it"
+    assert (evidence["calls"], evidence["failures"], evidence["consecutive"]) == (1, 1, 1)
+    assert (evidence["slow"], evidence["overdue"], evidence["slow_rate"]) == (0, 0, 0.0)
