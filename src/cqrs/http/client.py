@@ -146,10 +146,9 @@ class AsyncResource(_Resource[T, E]):
         except _ANSWERED as error:
             if isinstance(error, HTTPUnavailableError) and not isinstance(error, _NOT_ITS_FAULT):
                 setting.told_failed(setting.service, setting.version, base)
-            result = calls.failed(error)
-            if result is None:
+            if not calls.makes_result_of(error):
                 raise
-            return result
+            return calls.failed(error)  # kept in no variable: the error's traceback has this frame
 
     def get(self, params: Params = None, timeout: TimeoutLike | None = None) -> Awaitable[ResponseBox[T, E]]:
         """``GET`` one."""
@@ -250,10 +249,9 @@ class SyncResource(_Resource[T, E]):
         except _ANSWERED as error:
             if isinstance(error, HTTPUnavailableError) and not isinstance(error, _NOT_ITS_FAULT):
                 setting.told_failed(setting.service, setting.version, base)
-            result = calls.failed(error)
-            if result is None:
+            if not calls.makes_result_of(error):
                 raise
-            return result
+            return calls.failed(error)  # kept in no variable: the error's traceback has this frame
 
     def get(self, params: Params = None, timeout: TimeoutLike | None = None) -> ResponseBox[T, E]:
         """``GET`` one."""

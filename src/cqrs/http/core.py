@@ -205,11 +205,15 @@ class Calls(Generic[E]):
                 f" {_named(call.route.response)}: use client.{call.resource}"
             )
 
-    def failed(self, error: Exception) -> ResponseBox[Any, Any] | None:
-        """Return an error as a result; ``None`` when it is to be raised."""
+    def makes_result_of(self, error: Exception) -> bool:
+        """Whether an error is a result, or is raised."""
+        return self.errors_as_results or isinstance(error, HTTPError)
+
+    def failed(self, error: Exception) -> ResponseBox[Any, Any]:
+        """Return an error as a result."""
         if isinstance(error, HTTPError):
             return ResponseBox(error=self.parse_error(error), response=error.response)
-        return ResponseBox(error=error) if self.errors_as_results else None
+        return ResponseBox(error=error)
 
 
 class _NoList(Exception):

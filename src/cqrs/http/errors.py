@@ -176,7 +176,7 @@ class UnregisteredClientError(ContractError):
 
 
 class UnregisteredResourceError(ContractError, AttributeError):
-    """The client has no such resource; also an ``AttributeError``: it was asked for as ``client.<resource>``."""
+    """The client has no such resource; also an ``AttributeError``: it was asked for as one."""
 
 
 class UnregisteredVerbError(ContractError):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast, overload
 
+from cqrs.circuit_breaker.interruptions import ForkedLock
 from cqrs.exceptions import ConfigurationTypeError
 from cqrs.http.client import AsyncClient, Setting, SyncClient
 from cqrs.http.collections import CollectionParser
@@ -84,6 +86,7 @@ class _ClientFactory(Generic[E]):
         self._errors_as_results = errors_as_results
         self._middlewares: list[Any] = []
         self._clients: dict[str, Any] = {}
+        self._lock = ForkedLock()  # of what is made once, whatever threads want it
 
     def add_middleware(self, middleware: Any) -> Self:
         """Add an innermost middleware: the first one added is the outermost. Returns the factory.
@@ -113,9 +116,10 @@ class _ClientFactory(Generic[E]):
         """What sends requests; made when it is first needed, if none was given."""
         if self._transport is not None:
             return self._transport
-        if self._own_transport is None:
-            self._own_transport = self._make_transport()
-        return self._own_transport
+        with self._lock.mine():
+            if self._own_transport is None:
+                self._own_transport = self._make_transport()
+            return self._own_transport
 
     def _client(self, name: str, make: Callable[[Calls[E], Setting], Any]) -> Any:
         known = self._clients.get(name)
@@ -139,12 +143,20 @@ class _ClientFactory(Generic[E]):
             timeout=self.timeout,
         )
         calls = Calls(name, resources, self._collection_parser, self._error_parser, self._errors_as_results)
-        client = self._clients[name] = make(cast("Calls[E]", calls), setting)
-        return client
+        # Another thread, or a listener of this one, may have made it meanwhile.
+        return self._clients.setdefault(name, make(cast("Calls[E]", calls), setting))
 
     def _parts(self) -> list[Any]:
         """Everything that may want to be initialized and closed, in this order."""
         return [self.transport, self.discovery, *reversed(self._middlewares)]
+
+    def _let_go(self) -> list[Any]:
+        """Everything that may want to be closed, the last first; it is no longer the factory's."""
+        with self._lock.mine():
+            own, self._own_transport = self._own_transport, None
+        self._clients.clear()
+        parts = [] if own is None else [own]
+        return [*parts, self.discovery, *reversed(self._middlewares)]
 
 
 class AsyncClientFactory(_ClientFactory[E]):
@@ -228,17 +240,17 @@ class AsyncClientFactory(_ClientFactory[E]):
 
     async def aclose(self) -> None:
         """Close the pool, if it was made here, and whatever middleware and discovery hold."""
-        parts = [*self._middlewares, self.discovery]
-        if self._own_transport is not None:
-            parts.append(self._own_transport)
-            self._own_transport = None
-        self._clients.clear()
-        for part in parts:
-            if (close := getattr(part, "aclose", None)) is not None:
-                await close()
+        async with contextlib.AsyncExitStack() as stack:  # so that each is closed whatever another raises
+            for part in self._let_go():
+                if (close := getattr(part, "aclose", None)) is not None:
+                    stack.push_async_callback(close)
 
     async def __aenter__(self) -> Self:
-        await self.initialize()
+        try:
+            await self.initialize()
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(
@@ -328,17 +340,17 @@ class SyncClientFactory(_ClientFactory[E]):
 
     def close(self) -> None:
         """Close the pool, if it was made here, and whatever middleware and discovery hold."""
-        parts = [*self._middlewares, self.discovery]
-        if self._own_transport is not None:
-            parts.append(self._own_transport)
-            self._own_transport = None
-        self._clients.clear()
-        for part in parts:
-            if (close := getattr(part, "close", None)) is not None:
-                close()
+        with contextlib.ExitStack() as stack:  # so that each is closed whatever another raises
+            for part in self._let_go():
+                if (close := getattr(part, "close", None)) is not None:
+                    stack.callback(close)
 
     def __enter__(self) -> Self:
-        self.initialize()
+        try:
+            self.initialize()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
