@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.integration.notifications.running import Mails, World
+from tests.integration.notifications.running import LONG, Mails, Service, World, until
+from tests.servers.redis_server import RedisServer
 
 
 async def test_one_process_meets_the_outage_and_the_others_know(
@@ -42,3 +43,23 @@ async def test_processes_that_share_nothing_have_a_circuit_each(world: World) ->
     await first.shows(2)
     assert (await second.metrics()).state == 0
     assert (await second.notify("hinata")).json()["degraded"] is False
+
+
+async def test_without_its_store_each_process_protects_itself(
+    world: World, redis_server: RedisServer
+) -> None:
+    user = await world.user()
+    shared = {"redis_url": redis_server.url, "retry_interval": LONG}
+    first = await world.notif(user, **shared)
+    redis_server.kill()
+    late = await world.notif(user, **shared)
+    for notif in (first, late):
+        answers = [(await notif.notify("naruto")).json()["reason"] for _ in range(4)]
+        assert answers == ["error"] * 3 + ["circuit_open"]
+
+        async def told(notif: Service = notif) -> bool:
+            metrics = (await notif.client.get("/metrics")).text
+            return 'holdfast_circuit_breaker_store_degraded{namespace="notifications"} 1.0' in metrics
+
+        await until(told)
+        assert (await notif.client.get("/readyz")).status_code == 200
