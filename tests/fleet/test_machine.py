@@ -188,6 +188,24 @@ def test_a_newer_view_of_the_same_stay_lets_the_next_call_ask_soon() -> None:
     assert wait_of(ask(shared, START + 1)) == pytest.approx(SPREAD / 2)
 
 
+# ---------------------------------------------------------------------- without a store
+
+
+def test_f7_alone_one_probe_runs_at_a_time_after_the_prolonged_wait() -> None:
+    policy = rate_policy(permitted_calls_in_half_open=4, max_concurrent_probes=3)
+    shared = machine(policy, OPEN)
+    shared.fall_back(START + 2, 0.25)
+    assert shared.effective(START + 12.375) == (State.OPEN, None)
+    rejected = shared.admit_or_reject(START + 12)
+    assert isinstance(rejected, CircuitOpenError)
+    assert (rejected.retry_after, rejected.source) == (0.5, "fleet")
+    probe = shared.admit(START + 12.5)
+    assert probe is not None
+    assert shared.admit(START + 12.5) is None
+    assert shared.settle(START + 12.5, probe, Verdict.SUCCESS)
+    assert shared.admit(START + 12.5) is not None
+
+
 # ---------------------------------------------------------------------- overrides
 
 

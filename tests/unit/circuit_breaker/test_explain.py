@@ -171,3 +171,19 @@ def test_l17_each_condition_reads_as_a_sentence_with_its_value(clock: FakeClock)
         "  failure_rate_threshold: 0.6667 of 0.5 (met)",
         "  consecutive_failures: 2 of 9",
     ]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "met"), [(Verdict.SUCCESS, (False, True)), (Verdict.FAILURE, (True, True))]
+)
+def test_l17_slow_and_failed_calls_meet_their_own_thresholds(
+    clock: FakeClock, verdict: Verdict, met: tuple[bool, bool]
+) -> None:
+    circuit = breaker(count_policy(2, slow_call_duration_threshold=2.0, slow_call_rate_threshold=1.0), clock)
+    circuit.override(Mode.METRICS_ONLY)
+    permits = [circuit.acquire(), circuit.acquire()]
+    clock.advance(2)
+    for permit in permits:
+        permit.settle(verdict)
+    assert condition(circuit, "failure_rate_threshold")[2] is met[0]
+    assert condition(circuit, "slow_call_rate_threshold")[2] is met[1]

@@ -493,3 +493,57 @@ def test_l07_an_opening_by_lost_or_unreached_probes_says_so(clock: FakeClock) ->
     told = recorder.changes[-1]
     assert (told.to_state, told.reason) == (State.OPEN, "2 probes in a row never reached it")
     assert told.evidence["inconclusive"] == 2
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        ("s", State.HALF_OPEN),
+        ("ss", State.HALF_OPEN),  # two slow ones of four would reach the half
+        ("sss", State.CLOSED),
+        ("Ss", State.HALF_OPEN),
+        ("Sss", State.HALF_OPEN),
+        ("Ssss", State.CLOSED),
+        ("SsS", State.OPEN),
+    ],
+)
+def test_l08_the_verdict_on_slow_probes_is_as_early(clock: FakeClock, verdicts: str, expected: State) -> None:
+    policy = count_policy(
+        2,
+        permitted_calls_in_half_open=4,
+        failure_rate_threshold=1.0,
+        slow_call_duration_threshold=2.0,
+        slow_call_rate_threshold=0.5,
+    )
+    circuit = breaker(policy, clock)
+    half_open(circuit, clock)
+    for letter in verdicts:
+        assert circuit.state is State.HALF_OPEN
+        probe = circuit.acquire()
+        clock.advance(2 if letter.isupper() else 0)
+        probe.success()
+    assert circuit.state is expected
+
+
+def test_l08_without_a_duration_the_rate_of_slow_calls_is_not_looked_at(clock: FakeClock) -> None:
+    untimed = count_policy(
+        2, permitted_calls_in_half_open=3, failure_rate_threshold=1.0, slow_call_rate_threshold=0.25
+    )
+    circuit = breaker(untimed, clock)
+    half_open(circuit, clock)
+    settle(circuit, Verdict.SUCCESS)
+    assert circuit.state is State.CLOSED
+
+
+def test_l08_slow_probes_of_before_do_not_open_under_a_policy_without_a_duration(clock: FakeClock) -> None:
+    policy = count_policy(2, permitted_calls_in_half_open=4, slow_call_rate_threshold=0.5)
+    circuit = breaker(policy.replace(slow_call_duration_threshold=2.0), clock)
+    half_open(circuit, clock)
+    probe = circuit.acquire()
+    clock.advance(2)
+    probe.success()
+    circuit.reload(policy.replace(slow_call_rate_threshold=0.25))
+    settle(circuit, Verdict.SUCCESS)
+    assert circuit.state is State.HALF_OPEN
+    settle(circuit, Verdict.SUCCESS)
+    assert circuit.state is State.CLOSED
