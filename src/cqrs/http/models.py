@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
 import pydantic
 from pydantic import BaseModel, ConfigDict
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from cqrs.exceptions import ConfigurationError
 from cqrs.http import fields, wire
@@ -18,6 +19,13 @@ from cqrs.http.messages import HTTPRequest
 
 _MASK = b"**********"
 """What pydantic writes for a secret."""
+
+_ITEMS = (list, tuple, set, frozenset, deque)
+"""What is a list in JSON."""
+
+
+class _HiddenError(Exception):
+    """A secret would have been sent as its mask."""
 
 
 class Request(BaseModel):
@@ -147,8 +155,11 @@ def _set_body(request: HTTPRequest, params: Request, plan: _Plan) -> None:
         return
     body = params.__pydantic_serializer__.to_json(params, include=sent, by_alias=True)
     if _MASK in body:
-        shown = params.model_dump(mode="json", include=sent, by_alias=True)
-        body = to_json(_revealed(shown, params.model_dump(include=sent, by_alias=True)))
+        try:
+            body = to_json(_revealed(from_json(body), params.model_dump(include=sent, by_alias=True)))
+        except _HiddenError:
+            message = "the body cannot be sent: it has a secret elsewhere than in models, lists and dicts"
+            raise HTTPRequestError(message, request) from None
     request.body = body
     if not kind:
         request.headers = {**request.headers, "Content-Type": "application/json"}
@@ -169,16 +180,24 @@ def form_fields(form: Mapping[str, Any]) -> dict[str, list[FormValue]]:
 
 
 def _revealed(shown: Any, values: Any) -> Any:
-    """Put the secrets of ``values`` in the place of their masks in ``shown``."""
+    """Put the secrets of ``values`` in the place of their masks in ``shown``.
+
+    Raises:
+        _HiddenError: there is a secret that cannot be found in ``values``.
+    """
     if hasattr(values, "get_secret_value"):
         secret = values.get_secret_value()
         return secret.decode() if isinstance(secret, bytes) else secret
-    kind = cast("object", type(shown))  # not narrowed: what is in it is anything
-    if kind is dict:
-        pairs: Any = zip(shown.items(), values.values(), strict=True)
-        return {key: _revealed(item, value) for (key, item), value in pairs}
-    if kind is list and wire.values(values) is values:
+    kind, of = cast("object", type(shown)), values.__class__  # not narrowed: what is in them is anything
+    if kind is dict and issubclass(of, dict) and len(shown) == len(values):
+        return {
+            _revealed(key, name): _revealed(item, value)
+            for (key, item), (name, value) in zip(shown.items(), values.items(), strict=True)
+        }
+    if kind is list and issubclass(of, _ITEMS) and len(shown) == len(values):
         return [_revealed(item, value) for item, value in zip(shown, values, strict=True)]
+    if shown != values and _MASK in to_json(shown):
+        raise _HiddenError
     return shown
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import pickle
-from datetime import UTC, datetime
+from collections import deque
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer
 
 from cqrs.exceptions import ConfigurationError
 from cqrs.http import (
@@ -107,6 +108,41 @@ def test_secrets_are_unwrapped_only_when_they_are_sent() -> None:
         "several": {"a": ["p3", "**********"]},
         "at": "2026-01-02T00:00:00Z",
     }
+
+
+class Odd(Request):
+    secret: SecretStr = PostBodyField(SecretStr("s1"))
+    queue: deque[SecretStr] = PostBodyField(deque([SecretStr("s2")]))
+    names: dict[SecretStr, int] = PostBodyField({SecretStr("s3"): 1})
+    wait: timedelta = PostBodyField(timedelta(1))
+    share: float = PostBodyField(float("nan"))
+
+    @field_serializer("wait", when_used="json")
+    def _days(self, value: timedelta) -> dict[str, int]:
+        return {"days": value.days}
+
+
+def test_secrets_are_unwrapped_wherever_they_are() -> None:
+    expected = {"secret": "s1", "queue": ["s2"], "names": {"s3": 1}, "wait": {"days": 1}, "share": None}
+    assert json.loads(sent(Odd()).body) == expected
+
+
+class Lost(Request):
+    given: Any = PostBodyField()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        iter([SecretStr("s1")]),
+        {1: SecretStr("s1"), "1": SecretStr("s2")},
+        [(each for each in [SecretStr("s1")])],
+    ],
+    ids=["iterator", "keys that are one in JSON", "generator"],
+)
+def test_a_secret_is_never_sent_as_its_mask(given: Any) -> None:
+    with pytest.raises(HTTPRequestError, match="the body cannot be sent"):
+        sent(Lost(given=given))
 
 
 def test_bodies_are_written_as_pydantic_writes_json() -> None:
