@@ -116,7 +116,7 @@ class Call:
         )
 
     def _unusable(self, why: str, request: HTTPRequest, response: HTTPResponse) -> HTTPResponseError:
-        kind = response.headers.get("content-type", "no type")
+        kind = _shown(response.headers.get("content-type", "no type"))
         return HTTPResponseError(f"the answer ({response.status_code}, {kind}) is {why}", request, response)
 
 
@@ -240,8 +240,15 @@ def _item_reader(reader: TypeAdapter[Any]) -> Callable[[Any], Any]:
 def _told(error: ValidationError) -> str:
     """Return what is wrong, without the values: there may be secrets among them."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    parts = [f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}" for each in problems[:3]]
+    parts = [f"{'.'.join(map(_shown, each['loc'])) or 'it'}: {each['msg']}" for each in problems[:3]]
     return "; ".join(parts) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
+
+
+def _shown(given: str | int) -> str:
+    """Return a word of an answer as it may be shown: not too long, and without control characters."""
+    text = str(given)
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def _json_or_none(response: HTTPResponse) -> Any:

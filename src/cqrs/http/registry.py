@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, Union
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 from cqrs.http.collections import CollectionParser
@@ -20,7 +20,7 @@ from cqrs.http.models import Request, plan_of
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 Contract: TypeAlias = Mapping[str, tuple[Any, Any]]
-"""By verb: the model of the request, or a union of models, and that of the answer, or ``None``."""
+"""By verb: the model of the request, and that of the answer, or ``None``; of a union the first that fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +177,11 @@ def _endpoint(where: str, name: str, path: str | None, contract: Contract | None
         return None
     if not path.startswith("/"):
         raise ConfigurationError(f"{where}: {name} {path!r} must begin with a slash")
-    routes = {
-        verb.upper(): _route(f"{where}, {verb}", verb.upper(), given) for verb, given in contract.items()
-    }
+    routes: dict[str, Route] = {}
+    for verb, given in contract.items():
+        if verb.upper() in routes:
+            raise ConfigurationError(f"{where}: {name.replace('path', 'contract')} has {verb.upper()} twice")
+        routes[verb.upper()] = _route(f"{where}, {verb}", verb.upper(), given)
     return Endpoint(path, routes)
 
 
@@ -208,12 +210,27 @@ def _route(where: str, verb: str, given: Any) -> Route:
             raise ConfigurationTypeError(
                 f"{where}: the model of the answer must be a Response, not {model!r}"
             )
-    reader = None if response is None else TypeAdapter[Any](response)
+    reader = None if response is None else TypeAdapter[Any](_in_order(response))
     return Route(verb, requests, response, reader)
 
 
+def _in_order(response: Any) -> Any:
+    """Return a union as one whose first member that fits is taken; annotated, it is as its author says."""
+    if typing.get_origin(response) not in (Union, types.UnionType):
+        return response
+    given = typing.get_args(response)
+    models = tuple(each for each in given if each is not type(None))
+    if len(models) < 2:
+        return response
+    ordered = typing.Annotated[Union[models], Field(union_mode="left_to_right")]  # noqa: UP007
+    return ordered if len(models) == len(given) else Union[ordered, None]  # noqa: UP007
+
+
 def members(model: Any) -> tuple[Any, ...]:
-    """Return the members of a union, or the model alone."""
-    if typing.get_origin(model) in (Union, types.UnionType):
-        return typing.get_args(model)
+    """Return the members of a union, annotated or not, or the model alone."""
+    origin = typing.get_origin(model)
+    if origin is typing.Annotated:
+        return members(typing.get_args(model)[0])
+    if origin in (Union, types.UnionType):
+        return tuple(member for each in typing.get_args(model) for member in members(each))
     return (model,)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from cqrs.circuit_breaker import CircuitOpenError
 from cqrs.exceptions import PolicyError
@@ -394,6 +394,57 @@ def test_unions_take_the_first_that_fits(kit: Kit) -> None:
     found: BaseModel = kit.run(client.users.get(ById(id=7))).unwrap()
     assert found == User(username="al")
     assert [each.path for each in script.sent] == [{"id": "x7"}, {"id": 7}]
+
+
+class Cat(Response):
+    kind: Literal["cat"] = "cat"
+    lives: int = 9
+
+
+class Dog(Response):
+    kind: Literal["dog"] = "dog"
+    tricks: int
+
+
+ANIMAL = Annotated[Cat | Dog, Field(discriminator="kind")]
+REX = {"kind": "dog", "tricks": 3, "username": "rex"}
+
+
+@pytest.mark.parametrize(
+    ("model", "answer", "expected"),
+    [
+        (User | Dog, REX, User(username="rex")),
+        (Dog | User, REX, Dog(tricks=3)),
+        (User | Dog | None, REX, User(username="rex")),
+        (User | Dog | None, None, None),
+        (User | None, None, None),
+        (ANIMAL, REX, Dog(tricks=3)),
+        (ANIMAL | None, {"kind": "cat"}, Cat()),
+        (RootModel[list[User]], [{"username": "al"}], RootModel[list[User]]([User(username="al")])),
+    ],
+    ids=repr,
+)
+def test_models_of_answers(kit: Kit, model: Any, answer: Any, expected: Any) -> None:
+    registry = Registry()
+    contract = {"GET": (ListUsers, model)}
+    registry.register("api", "pets", "user", "v1", "/pet", contract, "/pets", contract)
+    script = Script(HTTPResponse(200, {}, json=answer), HTTPResponse(200, {}, json=[answer]))
+    client = kit.client(script, registry=registry)
+    assert kit.run(client.pets.get()).unwrap() == expected
+    assert list(kit.run(client.pets.collection_get()).unwrap()) == [expected]
+
+
+def test_what_an_answer_says_is_told_in_short_and_without_control_characters(kit: Kit) -> None:
+    class Closed(Response):
+        model_config = ConfigDict(extra="forbid")
+
+    registry = Registry()
+    registry.register("api", "users", "user", "v1", "/users", {"GET": (ListUsers, Closed)})
+    answer = HTTPResponse(200, {"Content-Type": "x" * 5000}, json={"\n\x1b[31m" + "y" * 5000: 1})
+    with pytest.raises(HTTPResponseError, match="Extra inputs are not permitted") as raised:
+        kit.run(kit.client(Script(answer), registry=registry).users.get())
+    assert len(str(raised.value)) < 400
+    assert str(raised.value).isprintable()
 
 
 # ---------------------------------------------------------------------- discovery

@@ -69,6 +69,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"collection_path": "/x"}, "collection_path and collection_contract belong together"),
     ({"path": "items"}, "path 'items' must begin with a slash"),
     ({"contract": {"FETCH": (Get, None)}}, "FETCH: there is no such verb; there are GET, POST"),
+    ({"contract": {"GET": (Get, Item), "get": (Get, None)}}, "contract has GET twice"),
     ({"contract": {"GET": Get}}, r"a contract is \(model of the request"),
     ({"contract": {"GET": (Get,)}}, r"a contract is \(model of the request"),
     ({"contract": {"GET": (Item, None)}}, "the model of the request must be a Request"),
