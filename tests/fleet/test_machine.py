@@ -188,6 +188,39 @@ def test_a_newer_view_of_the_same_stay_lets_the_next_call_ask_soon() -> None:
     assert wait_of(ask(shared, START + 1)) == pytest.approx(SPREAD / 2)
 
 
+@pytest.mark.parametrize("openings", [1, 2, 3])
+def test_f9_the_fleets_opening_takes_the_place_of_the_last_one_of_this_process(openings: int) -> None:
+    shared = machine()
+    fail(shared, START, 4)
+    for again in range(1, openings):
+        fail(shared, START + 10 * again, 2)
+    assert shared.streak == openings
+    now = START + 10 * (openings - 1)
+    shared.adopt(replace(OPEN, until=now + 10, streak=openings), now, 0.0)
+    assert shared.streak == openings - 1
+    assert shared.effective(now + 9.875) == (State.OPEN, None)
+    shared.adopt(CLOSED, now, 0.0)
+    assert isinstance(ask(shared, now), Grant)
+
+
+def test_f9_a_process_that_has_opened_by_itself_stays_so_while_the_fleet_is_closed() -> None:
+    shared = machine()
+    fail(shared, START, 4)
+    shared.adopt(CLOSED, START + 1, 0.0)
+    assert shared.effective(START + 9.875) == (State.OPEN, None)
+    assert (wait_of(ask(shared, START + 1)), shared.streak) == (9.0, 1)
+
+
+def test_f9_a_process_that_has_opened_more_often_than_the_fleet_waits_its_own_time() -> None:
+    shared = machine()
+    fail(shared, START, 4)
+    fail(shared, START + 10, 2)
+    shared.adopt(replace(OPEN, until=START + 11), START + 10, 0.0)
+    assert shared.streak == 2
+    shared.adopt(CLOSED, START + 11, 0.0)
+    assert wait_of(ask(shared, START + 11)) == 9.0
+
+
 # ---------------------------------------------------------------------- without a store
 
 
@@ -227,6 +260,16 @@ def test_f11_what_has_failed_since_the_very_end_of_an_override_is_kept() -> None
     report = shared.report(START + 8)
     assert report is not None
     assert (report["t"], report["f"]) == (2, 2)
+
+
+@pytest.mark.parametrize("row", [0, 2])
+def test_f11_a_success_after_its_end_is_told_if_others_have_failed_since(row: int) -> None:
+    shared = overridden(row_policy(3))
+    grant = shared.admit(START + 8)
+    assert grant is not None
+    shared.adopt(replace(ended(), row=row), START + 8, 0.0)
+    assert shared.settle(START + 8, grant, Verdict.SUCCESS)
+    assert shared.take_flags() is (row > 0)
 
 
 def test_f11_a_later_transition_than_its_end_begins_anew() -> None:

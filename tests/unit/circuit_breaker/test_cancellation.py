@@ -10,7 +10,7 @@ import pytest
 from cqrs.circuit_breaker import CircuitBreaker, State, Verdict
 from cqrs.testing import FakeClock
 
-from .support import Boom, breaker, count_policy, do_nothing, fail, half_open
+from .support import Boom, breaker, count_policy, do_nothing, fail, half_open, settle
 
 Cancel = Callable[[CircuitBreaker], Awaitable[None]]
 
@@ -219,3 +219,14 @@ def test_settling_as_cancelled_by_hand_is_neutral() -> None:
     assert circuit.acquire().settle(Verdict.CANCELLED) is True
     seen = circuit.snapshot()
     assert (seen.state, seen.cancelled, seen.window_calls) == (State.CLOSED, 1, 0)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.SUCCESS, Verdict.IGNORED, Verdict.INCONCLUSIVE])
+def test_where_cancelled_calls_are_failures_only_they_are(verdict: Verdict) -> None:
+    circuit = breaker(count_policy(2, on_cancel="failure"))
+    settle(circuit, *[verdict] * 5)
+    seen = circuit.snapshot()
+    assert (seen.state, seen.failed, seen.cancelled) == (State.CLOSED, 0, 0)
+    settle(circuit, Verdict.CANCELLED, Verdict.CANCELLED)
+    seen = circuit.snapshot()
+    assert (seen.state, seen.failed, seen.cancelled) == (State.OPEN, 2, 0)

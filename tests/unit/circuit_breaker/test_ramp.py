@@ -219,6 +219,9 @@ def test_l10_a_policy_without_a_ramp_ends_the_ramp(clock: FakeClock) -> None:
     assert [condition.name for condition in circuit.explain().conditions][-1] == "recovery_ramp"
     circuit.reload(ramp_policy().replace(recovery_ramp=None))
     assert (circuit.state, circuit.phase) == (State.CLOSED, None)
+    found = {each.name: each for each in circuit.explain().conditions}
+    assert found["minimum_number_of_calls"].threshold == 4
+    assert (found["recovery_ramp"].value, found["recovery_ramp"].met) == (1.0, True)
     assert offer(circuit, 20) == 20
     assert circuit.state is State.CLOSED
 
@@ -244,3 +247,25 @@ def test_l10_the_minimum_of_a_ramp_is_three_calls_unless_fewer_do(clock: FakeClo
     circuit = ramping(clock, ramp_policy(Ramp(8.0, 0.1), minimum_number_of_calls=minimum))
     found = {each.name: each for each in circuit.explain().conditions}
     assert found["minimum_number_of_calls"].threshold == min(3, minimum)
+
+
+def test_l10_the_first_call_after_the_ramp_ends_it_when_it_is_admitted(clock: FakeClock) -> None:
+    recorder = TransitionRecorder()
+    circuit = ramping(clock)
+    circuit.add_listener(recorder, inline=True)
+    clock.advance(8)
+    permit = circuit.acquire()
+    assert_trace(recorder, ["half_open -> closed"])
+    assert recorder.changes[0].reason == "all traffic has returned"
+    assert permit.era == circuit.era
+    assert permit.success() is True
+
+
+def test_l10_a_call_of_the_ramp_that_ends_after_it_belongs_to_an_era_that_is_over(clock: FakeClock) -> None:
+    circuit = ramping(clock, ramp_policy(Ramp(8.0, 0.5)))
+    assert circuit.try_acquire() is None
+    straggler = circuit.acquire()
+    clock.advance(8)
+    succeed(circuit)
+    assert straggler.failure() is False
+    assert circuit.snapshot().window_failures == 0

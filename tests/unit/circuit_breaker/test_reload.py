@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cqrs.circuit_breaker import State, Verdict
-from cqrs.testing import FakeClock
+from cqrs.testing import FakeClock, TransitionRecorder
 
 from .support import breaker, count_policy, fail, half_open, settle, succeed, time_policy, trip
 
@@ -192,15 +192,14 @@ def test_l16_the_policy_is_the_new_one() -> None:
 
 
 def test_l16_slow_calls_of_before_do_not_open_under_a_policy_without_a_limit(clock: FakeClock) -> None:
-    timed = count_policy(4, slow_call_duration_threshold=2.0, slow_call_rate_threshold=0.75)
-    circuit = breaker(timed, clock)
+    policy = count_policy(4, slow_call_rate_threshold=0.75)
+    circuit = breaker(policy.replace(slow_call_duration_threshold=2.0), clock)
     for _ in range(3):
         permit = circuit.acquire()
         clock.advance(2)
         permit.success()
     assert circuit.snapshot().window_slow == 3
-    circuit.reload(count_policy(4))
-    circuit.acquire().ignore()
+    circuit.reload(policy)
     succeed(circuit)
     assert circuit.snapshot().window_calls == 4
     assert circuit.state is State.CLOSED
@@ -211,3 +210,83 @@ def test_l16_a_policy_without_a_limit_explains_no_slow_calls(clock: FakeClock) -
     circuit = breaker(timed, clock)
     circuit.reload(count_policy(4, sliding_window=None, consecutive_failures=2))
     assert [condition.name for condition in circuit.explain().conditions] == ["consecutive_failures"]
+
+
+@pytest.mark.parametrize("buckets", [2, 4, 8])
+def test_l16_after_a_clock_that_stepped_back_what_the_window_holds_lasts_as_long(
+    clock: FakeClock, buckets: int
+) -> None:
+    circuit = breaker(time_policy(8.0, buckets=4, minimum=100), clock)
+    fail(circuit)
+    clock.step_back(100)
+    circuit.reload(time_policy(8.0, buckets=buckets, minimum=100))
+    assert circuit.snapshot().window_failures == 1
+    clock.advance(103.875)
+    assert circuit.snapshot().window_failures == 1
+    clock.advance(6)
+    assert circuit.snapshot().window_failures == 0
+
+
+def test_l16_from_a_count_window_to_a_time_window_slow_calls_are_kept_as_such(clock: FakeClock) -> None:
+    timed = {"slow_call_duration_threshold": 2.0, "slow_call_rate_threshold": 1.0}
+    circuit = breaker(count_policy(8, failure_rate_threshold=1.0, **timed), clock)
+    for verdict in (Verdict.SUCCESS, Verdict.FAILURE):
+        permit = circuit.acquire()
+        clock.advance(2)
+        permit.settle(verdict)
+    succeed(circuit, 3)
+    fail(circuit)
+    circuit.reload(time_policy(8.0, minimum=100, **timed))
+    seen = circuit.snapshot()
+    assert (seen.window_calls, seen.window_failures, seen.window_slow) == (6, 2, 2)
+    clock.advance(7.875)
+    assert circuit.snapshot().window_calls == 6
+    clock.advance(0.125)
+    assert circuit.snapshot().window_calls == 0
+
+
+def test_l16_from_a_time_window_to_a_count_window_the_oldest_go_first(clock: FakeClock) -> None:
+    timed = {"slow_call_duration_threshold": 1.0, "slow_call_rate_threshold": 1.0}
+    circuit = breaker(time_policy(8.0, minimum=100, **timed), clock)
+    fail(circuit, 2)
+    clock.advance(2)
+    permit = circuit.acquire()
+    clock.advance(2)
+    permit.success()
+    succeed(circuit, 2)
+    circuit.reload(count_policy(4, failure_rate_threshold=1.0, **timed))
+    seen = circuit.snapshot()
+    assert (seen.window_calls, seen.window_failures, seen.window_slow) == (4, 1, 1)
+    succeed(circuit)
+    seen = circuit.snapshot()
+    assert (seen.window_calls, seen.window_failures, seen.window_slow) == (4, 0, 1)
+    succeed(circuit, 3)
+    assert circuit.snapshot().window_slow == 0
+
+
+def test_l16_a_circuit_that_gets_a_window_begins_with_an_empty_one(clock: FakeClock) -> None:
+    row = count_policy(sliding_window=None, consecutive_failures=9)
+    circuit = breaker(row, clock)
+    fail(circuit, 2)
+    succeed(circuit, 2)
+    for policy in (count_policy(4), row, time_policy(8.0), row):
+        circuit.reload(policy.replace(consecutive_failures=9))
+        seen = circuit.snapshot()
+        assert (seen.window_calls, seen.window_failures, seen.window_slow) == (0, 0, 0)
+        fail(circuit)
+        succeed(circuit)
+        assert circuit.snapshot().window_calls == (0 if policy is row else 2)
+
+
+def test_l16_a_shorter_run_may_open_a_circuit_whose_new_window_is_empty(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(sliding_window=None, consecutive_failures=9), clock)
+    recorder = TransitionRecorder()
+    circuit.add_listener(recorder, inline=True)
+    fail(circuit, 2)
+    circuit.reload(count_policy(4, consecutive_failures=2, slow_call_duration_threshold=2.0))
+    assert circuit.state is State.CLOSED
+    assert circuit.try_acquire() is None
+    assert circuit.state is State.OPEN
+    (told,) = recorder.changes
+    assert (told.reason, told.evidence["calls"]) == ("2 failures in a row", 0)
+    assert not {"failure_rate", "slow_rate"} & set(told.evidence)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cqrs.circuit_breaker import CircuitBreaker, CountWindow, TimeWindow, Verdict
+from cqrs.circuit_breaker import CircuitBreaker, CountWindow, Mode, TimeWindow, Verdict
 from cqrs.testing import FakeClock
 
 from .support import breaker, count_policy, fail, settle, succeed, time_policy
@@ -84,6 +84,105 @@ def test_l01_time_window_equals_the_multiset_of_live_buckets(
         live = [failed for bucket, failed in outcomes if newest - buckets < bucket]
         if clock() >= seen:
             assert counts(circuit) == (len(live), sum(live))
+
+
+OUTCOMES = st.sampled_from(["ok", "fail", "slow", "slow fail", "ignored"])
+
+
+def record(circuit: CircuitBreaker, clock: FakeClock, outcome: str) -> None:
+    """Settle one call; a slow one takes the second that the policies here allow."""
+    if outcome == "ok":
+        succeed(circuit)
+        return
+    permit = circuit.acquire()
+    clock.advance(1.0 if "slow" in outcome else 0.0)
+    if outcome == "ignored":
+        permit.ignore()
+    else:
+        permit.settle(Verdict.FAILURE if "fail" in outcome else Verdict.SUCCESS)
+
+
+def figures(circuit: CircuitBreaker) -> tuple[int, int, int]:
+    seen = circuit.snapshot()
+    return seen.window_calls, seen.window_failures, seen.window_slow
+
+
+def figures_of(outcomes: list[str]) -> tuple[int, int, int]:
+    counted = [outcome for outcome in outcomes if outcome != "ignored"]
+    failed, slow = ("fail" in each for each in counted), ("slow" in each for each in counted)
+    return len(counted), sum(failed), sum(slow)
+
+
+TIMED = {
+    "minimum_number_of_calls": 10_000,
+    "slow_call_duration_threshold": 1.0,
+    "slow_call_rate_threshold": 1.0,
+}
+
+
+@given(outcomes=st.lists(OUTCOMES, max_size=40), size=st.integers(1, 9), later=st.integers(1, 9))
+def test_l01_count_windows_hold_the_newest_calls_by_kind_whatever_their_size_becomes(
+    outcomes: list[str], size: int, later: int
+) -> None:
+    clock = FakeClock(4096.0)
+    policy = count_policy(1, slow_call_duration_threshold=1.0)
+    circuit = breaker(policy.replace(sliding_window=CountWindow(size)), clock)
+    circuit.override(Mode.METRICS_ONLY)  # else it would open
+    half = len(outcomes) // 2
+    for outcome in outcomes[:half]:
+        record(circuit, clock, outcome)
+    counted = [outcome for outcome in outcomes[:half] if outcome != "ignored"][-size:]
+    assert figures(circuit) == figures_of(counted)
+    circuit.reload(policy.replace(sliding_window=CountWindow(later)))
+    counted = counted[-later:]
+    assert figures(circuit) == figures_of(counted)
+    for outcome in outcomes[half:]:
+        record(circuit, clock, outcome)
+        counted = (counted + ([] if outcome == "ignored" else [outcome]))[-later:]
+        assert figures(circuit) == figures_of(counted)
+
+
+@given(
+    outcomes=st.lists(st.tuples(OUTCOMES, st.integers(0, 24)), max_size=40),
+    buckets=st.integers(1, 5),
+    later=st.integers(1, 5),
+)
+def test_l01_time_windows_hold_the_newest_buckets_by_kind_however_many_they_become(
+    outcomes: list[tuple[str, int]], buckets: int, later: int
+) -> None:
+    width = 2.0
+    clock = FakeClock(4096.0)
+    policy = time_policy(8.0, 4, **TIMED)
+    circuit = breaker(policy.replace(sliding_window=TimeWindow(width * buckets, buckets=buckets)), clock)
+    half = len(outcomes) // 2
+    settled = list[tuple[int, str]]()
+    most = buckets
+    for position, (outcome, eighths) in enumerate(outcomes):
+        if position == half:
+            newest = math.floor(clock() / width)
+            settled = [each for each in settled if each[0] > newest - buckets]  # the rest is forgotten
+            circuit.reload(policy.replace(sliding_window=TimeWindow(width * later, buckets=later)))
+            most = later
+        record(circuit, clock, outcome)
+        settled.append((math.floor(clock() / width), outcome))
+        clock.advance(eighths / 8)
+        newest = math.floor(clock() / width)
+        assert figures(circuit) == figures_of([each for at, each in settled if at > newest - most])
+
+
+def test_l01_a_quick_success_lands_in_the_bucket_of_its_moment(clock: FakeClock) -> None:
+    circuit = breaker(time_policy(8.0, buckets=4, minimum=10_000), clock)
+
+    @circuit
+    def guarded() -> None:
+        pass
+
+    for _ in range(4):
+        guarded()
+        clock.advance(2)
+    for left in (3, 2, 1, 0):
+        assert counts(circuit) == (left, 0)
+        clock.advance(2)
 
 
 def test_l01_a_clock_that_stands_still_loses_nothing(clock: FakeClock) -> None:
