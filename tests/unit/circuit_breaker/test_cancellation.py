@@ -223,7 +223,7 @@ def test_settling_as_cancelled_by_hand_is_neutral() -> None:
 
 @pytest.mark.parametrize("verdict", [Verdict.SUCCESS, Verdict.IGNORED, Verdict.INCONCLUSIVE])
 def test_where_cancelled_calls_are_failures_only_they_are(verdict: Verdict) -> None:
-    circuit = breaker(count_policy(2, on_cancel="failure"))
+    circuit = breaker(count_policy(2, on_cancel="failure", failure_rate_threshold=1.0))
     settle(circuit, *[verdict] * 5)
     seen = circuit.snapshot()
     assert (seen.state, seen.failed, seen.cancelled) == (State.CLOSED, 0, 0)
