@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cqrs.http.errors import DiscoveryError as DiscoveryError
     from cqrs.http.errors import HTTPClientError as HTTPClientError
     from cqrs.http.errors import HTTPConnectionError as HTTPConnectionError
+    from cqrs.http.errors import HTTPDeadlineError as HTTPDeadlineError
     from cqrs.http.errors import HTTPError as HTTPError
     from cqrs.http.errors import HTTPPoolTimeoutError as HTTPPoolTimeoutError
     from cqrs.http.errors import HTTPRequestError as HTTPRequestError
@@ -155,6 +156,7 @@ _TABLE = {
     "Err": "cqrs.http.results",
     "HTTPClientError": "cqrs.http.errors",
     "HTTPConnectionError": "cqrs.http.errors",
+    "HTTPDeadlineError": "cqrs.http.errors",
     "HTTPError": "cqrs.http.errors",
     "HTTPPoolTimeoutError": "cqrs.http.errors",
     "HTTPRequest": "cqrs.http.messages",
@@ -260,6 +262,7 @@ __all__ = [
     "Err",
     "HTTPClientError",
     "HTTPConnectionError",
+    "HTTPDeadlineError",
     "HTTPError",
     "HTTPPoolTimeoutError",
     "HTTPRequest",

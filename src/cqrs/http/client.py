@@ -11,7 +11,13 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 from cqrs.circuit_breaker import CircuitOpenError
 from cqrs.http.collections import CollectionIterator
 from cqrs.http.core import Calls, Params
-from cqrs.http.errors import DiscoveryError, HTTPClientError, HTTPPoolTimeoutError, HTTPUnavailableError
+from cqrs.http.errors import (
+    DiscoveryError,
+    HTTPClientError,
+    HTTPDeadlineError,
+    HTTPPoolTimeoutError,
+    HTTPUnavailableError,
+)
 from cqrs.http.messages import HTTPTimeout, TimeoutLike
 from cqrs.http.models import Response, build
 from cqrs.http.results import ResponseBox, Result
@@ -24,7 +30,7 @@ ResponseT = TypeVar("ResponseT", bound=Response)
 _ANSWERED = (HTTPClientError, CircuitOpenError)
 """What ``errors_as_results`` makes a result of."""
 
-_NOT_ITS_FAULT = (DiscoveryError, HTTPPoolTimeoutError)
+_NOT_ITS_FAULT = (DiscoveryError, HTTPDeadlineError, HTTPPoolTimeoutError)
 """What keeps an instance from answering and says nothing of it."""
 
 

@@ -9,7 +9,8 @@
     │   ├── HTTPResponseError       the answer cannot be used: no JSON, of the wrong shape, cut off, too large
     │   └── HTTPUnavailableError    there was no answer
     │       ├── HTTPTimeoutError    not in time (also a TimeoutError)
-    │       │   └── HTTPPoolTimeoutError  all connections of this program were in use; nothing was sent
+    │       │   ├── HTTPPoolTimeoutError  all connections of this program were in use; nothing was sent
+    │       │   └── HTTPDeadlineError     the deadline had passed already; nothing was sent
     │       ├── HTTPConnectionError no connection, or it was lost (also a ConnectionError)
     │       └── DiscoveryError      nobody could say where the service is
     ├── CircuitOpenError            a circuit breaker did not let the call through
@@ -136,6 +137,10 @@ class HTTPTimeoutError(HTTPUnavailableError, builtins.TimeoutError):
 
 class HTTPPoolTimeoutError(HTTPTimeoutError):
     """All connections that this program allows itself were in use for too long; nothing was sent."""
+
+
+class HTTPDeadlineError(HTTPTimeoutError):
+    """The deadline of the work in hand had passed already; nothing was sent."""
 
 
 class HTTPConnectionError(HTTPUnavailableError, builtins.ConnectionError):

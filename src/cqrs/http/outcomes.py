@@ -13,6 +13,7 @@ from cqrs.circuit_breaker.phases import Grant
 from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 from cqrs.http.errors import (
     DiscoveryError,
+    HTTPDeadlineError,
     HTTPError,
     HTTPPoolTimeoutError,
     HTTPRequestError,
@@ -28,6 +29,8 @@ _FAILURE, _IGNORED, _INCONCLUSIVE, _SUCCESS = (
 
 NEUTRAL = frozenset({408, 429})
 """Statuses that are neutral also where other 4xx are taken for successes."""
+
+_UNSENT = (HTTPRequestError, HTTPPoolTimeoutError, HTTPDeadlineError, DiscoveryError, CircuitOpenError)
 
 Errors = tuple[type[BaseException], ...]
 
@@ -71,7 +74,7 @@ class Outcomes:
         self._count = frozenset(count)
         self._excluded = None if excluded_as == "success" else _IGNORED
         self._unavailable = (HTTPUnavailableError, TimeoutError, ConnectionError, *unavailable)
-        self._unsent = (HTTPRequestError, HTTPPoolTimeoutError, DiscoveryError, CircuitOpenError, *unsent)
+        self._unsent = (*_UNSENT, *unsent)
 
     def of_status(self, status: int, headers: Mapping[str, str]) -> Verdict | Trip | None:
         """Return the verdict on an answer; ``None``: a success.

@@ -14,6 +14,7 @@ from cqrs.http import (
     CollectionParser,
     DiscoveryError,
     HTTPConnectionError,
+    HTTPDeadlineError,
     HTTPError,
     HTTPPoolTimeoutError,
     HTTPRequestError,
@@ -496,7 +497,9 @@ def test_a_discovery_is_told_of_an_instance_that_does_not_answer(kit: Kit, error
 
 
 @pytest.mark.parametrize(
-    "answer", [503, 404, HTTPPoolTimeoutError("all in use"), HTTPResponseError("cut")], ids=repr
+    "answer",
+    [503, 404, HTTPPoolTimeoutError("all in use"), HTTPDeadlineError("passed"), HTTPResponseError("cut")],
+    ids=repr,
 )
 def test_a_discovery_is_not_told_of_what_is_no_fault_of_an_instance(kit: Kit, answer: Any) -> None:
     sd = Moody(kit.asynchronous, "http://a:1")

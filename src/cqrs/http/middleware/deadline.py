@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cqrs.deadlines import remaining
-from cqrs.http.errors import HTTPTimeoutError
+from cqrs.http.errors import HTTPDeadlineError
 from cqrs.http.flow import AsyncFlow, Flow, FlowMiddleware, Send, SyncFlow
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
 from cqrs.http.middleware.headers import checked
@@ -12,8 +12,8 @@ from cqrs.http.middleware.headers import checked
 class DeadlineMiddleware(FlowMiddleware):
     """Gives a call no more time than the deadline leaves (``cqrs.deadlines.deadline``).
 
-    When nothing is left the call ends at once with ``HTTPTimeoutError`` and nothing is sent; a circuit
-    breaker further in learns nothing of it. Without a deadline it does nothing.
+    When nothing is left the call ends at once with ``HTTPDeadlineError`` and nothing is sent; no circuit
+    breaker counts it. Without a deadline it does nothing.
 
     Args:
         header: name of a header that tells the server how many milliseconds are left, a whole number >= 1,
@@ -32,7 +32,7 @@ class DeadlineMiddleware(FlowMiddleware):
         left = remaining()
         if left is not None:
             if left <= 0:
-                raise HTTPTimeoutError("nothing was sent: the deadline has passed already", request)
+                raise HTTPDeadlineError("nothing was sent: the deadline has passed already", request)
             timeout = timeout.within(left)
             if self._header is not None:
                 milliseconds = max(1, int(min(left, timeout.limit) * 1000))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cqrs import deadlines
-from cqrs.circuit_breaker import CircuitBreakers
+from cqrs.circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
 from cqrs.deadlines import deadline as deadline_of
 from cqrs.exceptions import ConfigurationError
-from cqrs.http.errors import HTTPTimeoutError
+from cqrs.http.errors import HTTPDeadlineError, HTTPTimeoutError
 from cqrs.http.messages import HTTPTimeout
 from cqrs.http.middleware import circuit_breaker, deadline
 from cqrs.testing import FakeClock
@@ -64,6 +64,16 @@ def test_when_nothing_is_left_nothing_is_sent_and_no_circuit_learns_of_it(
     assert not server.sent
     assert breakers["user"].snapshot().admitted == 0
     assert caught.value.request is not None
+
+
+def test_nor_does_a_circuit_further_out(side: Side) -> None:
+    server, breakers = Server(), CircuitBreakers(CircuitBreakerPolicy.consecutive(1, 30.0))
+    breaker = side.make(circuit_breaker, "CircuitBreakerMiddleware", breakers=breakers)
+    with deadline_of(0), pytest.raises(HTTPDeadlineError):
+        side.call(server, breaker, side.make(deadline, "DeadlineMiddleware"))
+    assert breakers["user"].snapshot().failed == 0
+    side.call(server, breaker)
+    assert len(server.sent) == 1
 
 
 def test_a_header_needs_a_name(side: Side) -> None:
