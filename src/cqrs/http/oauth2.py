@@ -15,6 +15,8 @@ from cqrs.http.messages import HTTPRequest, HTTPResponse
 from cqrs.http.middleware.authorization import Secret, basic
 from cqrs.http.wire import reveal
 
+_FOR_EVER = 1e12
+
 
 class OAuth2TokenError(HTTPClientError):
     """There is no access token: what the token endpoint said, or that it could not be asked.
@@ -192,7 +194,7 @@ def _members(response: HTTPResponse) -> Mapping[str, Any]:
 def _seconds(said: object) -> float:
     """Return how long a token is good; without a usable figure for as long as it is accepted."""
     if isinstance(said, str) and said.strip().isdecimal():
-        said = int(said)
-    if isinstance(said, (int, float)) and not isinstance(said, bool) and said >= 0:
+        said = float(said)
+    if isinstance(said, (int, float)) and not isinstance(said, bool) and 0 <= said < _FOR_EVER:
         return float(said)
     return math.inf

@@ -271,7 +271,10 @@ def directives(header: str) -> dict[str, str]:
 
 
 def _number(said: str | None) -> int | None:
-    return int(said) if said is not None and said.isdecimal() else None
+    """Return a number of seconds; a very large one as 2 ** 31 (RFC 9111, 1.2.2)."""
+    if said is None or not said.isdecimal():
+        return None
+    return int(said) if len(said) < 10 else 2**31
 
 
 def _lifetime(headers: Mapping[str, str], said: Mapping[str, str]) -> float:
@@ -300,7 +303,7 @@ def _internal(response: HTTPResponse) -> hishel.Response:
     date = _moment(headers.get("date", ""))
     age = _number(response.headers.get("age", "").strip()) or 0
     if date is None or now - date < age:
-        headers["date"] = email.utils.formatdate(now - age, usegmt=True)
+        headers["date"] = email.utils.formatdate(max(0.0, now - age), usegmt=True)
     return hishel.Response(response.status_code, hishel.Headers(dict(headers)))
 
 

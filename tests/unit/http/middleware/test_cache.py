@@ -76,6 +76,22 @@ def test_a_fresh_answer_is_not_asked_for_again(side: Side, clock: FakeClock) -> 
     assert side.call(server, middleware).content == b"two"
 
 
+@pytest.mark.parametrize("age", ["9" * 5000, "9" * 12, "-1", "\u00b2", "soon"], ids=lambda age: age[:5])
+@pytest.mark.parametrize(
+    "control",
+    [None, "max-age=" + "9" * 5000, "stale-if-error=" + "9" * 5000],
+    ids=["heuristic", "max-age", "stale-if-error"],
+)
+def test_figures_that_are_none_or_too_large_do_no_harm(
+    side: Side, clock: FakeClock, age: str, control: str | None
+) -> None:
+    server = Server(answer(control, age=age, expires="0"), answer(control, 503, age=age))
+    middleware = made(side, clock, stale_if_error=5)
+    assert side.call(server, middleware).status_code == 200
+    clock.advance(1)
+    assert side.call(server, middleware).status_code in (200, 503)
+
+
 def test_a_body_that_was_given_as_json_is_kept(side: Side, clock: FakeClock) -> None:
     server = Server(HTTPResponse(200, {"cache-control": "max-age=60"}, json={"a": [1]}))
     middleware = made(side, clock)

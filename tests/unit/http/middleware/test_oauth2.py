@@ -135,7 +135,9 @@ def test_a_token_that_lives_shorter_than_the_leeway_is_used(
     assert tokens.given == 2
 
 
-@pytest.mark.parametrize("life", [None, "soon", -1, True])
+@pytest.mark.parametrize(
+    "life", [None, "soon", -1, True, 10**400, "9" * 5000, float("nan")], ids=lambda life: str(life)[:5]
+)
 def test_a_token_without_a_life_is_good_until_it_is_refused(
     side: Side, clock: FakeClock, life: object
 ) -> None:
