@@ -222,8 +222,9 @@ def _in_order(response: Any) -> Any:
     models = tuple(each for each in given if each is not type(None))
     if len(models) < 2:
         return response
-    ordered = typing.Annotated[Union[models], Field(union_mode="left_to_right")]  # noqa: UP007
-    return ordered if len(models) == len(given) else Union[ordered, None]  # noqa: UP007
+    union: Any = Union
+    ordered = typing.Annotated[union[models], Field(union_mode="left_to_right")]
+    return ordered if len(models) == len(given) else union[ordered, None]
 
 
 def members(model: Any) -> tuple[Any, ...]:
