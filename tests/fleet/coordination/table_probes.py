@@ -120,9 +120,18 @@ row(
     at(14.9995, "b", acquire("q"), granted=0, retry_us=1_000),
 )
 row(
-    "a permit granted twice takes one place",
+    "who asks again with the same permit, for want of a reply, gets it again, for one lease and in one place",
     *half_open(),
-    at(10, "a", acquire("p"), granted=0, retry_us=5 * S, lives=1),
+    at(12, "a", acquire("p"), granted=1, retry_us=0, lives=1),
+    at(13, "b", acquire("q"), granted=0, retry_us=4 * S, lives=1),
+    at(14, "a", settle("p", "success"), applied=1, lives=0, ok=1),
+    at(14, "a", settle("p", "success"), applied=0, ok=1),
+)
+row(
+    "a permit that was lost is not had again by asking",
+    *half_open(),
+    at(15.1, "b", acquire("q"), granted=1, lives=1),
+    at(15.2, "a", acquire("p"), granted=0, retry_us=4_900_000, lives=1),
 )
 row(
     "a renewal prolongs the lease",

@@ -626,7 +626,8 @@ local function acquire_probe(c)
     return wait_until(s['until'])
   end
   local live = redis.call('ZCARD', c.permits)
-  if live < rules.conc and s.ok + s.bad + live < rules.need then
+  local again = redis.call('ZSCORE', c.permits, c.op.permit) -- asked before: the reply was lost on its way
+  if again or live < rules.conc and s.ok + s.bad + live < rules.need then
     return grant(c, c.op.permit, rules.lease_us)
   end
   if reaped then save(c) end -- apart from that, a denial writes nothing and prolongs nothing (F4)

@@ -51,7 +51,9 @@ def _acquire_half_open(circuit: Circuit) -> Result:
             circuit.open(f"{record.lost} probes in a row were lost")
             return denied(record.wait)
         circuit.save()
-    if len(permits) < rules["conc"] and record.ok + record.bad + len(permits) < rules["need"]:  # F2
+    again = circuit.op["permit"] in permits  # asked before: the reply was lost on its way
+    free = len(permits) < rules["conc"] and record.ok + record.bad + len(permits) < rules["need"]  # F2
+    if again or free:
         shard.keep_permit(circuit.id, circuit.op["permit"], now + lease)
         circuit.save()
         return granted(1)
