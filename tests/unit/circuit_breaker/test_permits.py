@@ -207,3 +207,27 @@ def test_rejection_tells_everything_there_is_to_know(clock: FakeClock) -> None:
 
 def _fail_with(error: Exception) -> None:
     raise error
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_a_permit_that_is_dropped_after_its_era_is_late_once(clock: FakeClock, timed: bool) -> None:
+    circuit = breaker(count_policy(slow_call_duration_threshold=2.0 if timed else None), clock)
+    permits = [circuit.acquire() for _ in range(2)]
+    trip(circuit)
+    assert [permit.drop() for permit in permits * 2] == [False] * 4
+    seen = circuit.snapshot()
+    assert (seen.late, seen.in_flight) == (2, 0)
+
+
+def test_a_probe_that_is_dropped_leaves_no_trace_but_room_for_the_next(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(), clock)
+    half_open(circuit, clock)
+    before = circuit.snapshot()
+    probe = circuit.acquire()
+    assert circuit.try_acquire() is None
+    assert probe.drop() is True
+    assert probe.drop() is False
+    seen = circuit.snapshot()
+    assert (seen.admitted, seen.in_flight, seen.late) == (before.admitted, 0, 0)
+    assert circuit.acquire().success() is True
+    assert circuit.state is State.CLOSED

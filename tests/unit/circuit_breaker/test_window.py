@@ -251,3 +251,17 @@ def test_l01_a_window_larger_than_the_minimum_opens_at_the_minimum() -> None:
     assert circuit.state == "closed"
     fail(circuit)
     assert circuit.state == "open"
+
+
+def test_l01_a_bucket_ends_at_its_end_though_the_quotient_is_rounded_down() -> None:
+    width = 0.7
+    begin, end = 2 * width, 3 * width
+    assert math.floor(end / width) == 2  # not 3
+    clock = FakeClock(begin)
+    circuit = breaker(time_policy(width, buckets=1, minimum=100), clock)
+    fail(circuit)
+    clock.advance(end - begin)
+    assert clock() == end
+    assert counts(circuit) == (0, 0)
+    fail(circuit)
+    assert counts(circuit) == (1, 1)
