@@ -230,3 +230,24 @@ def test_where_cancelled_calls_are_failures_only_they_are(verdict: Verdict) -> N
     settle(circuit, Verdict.CANCELLED, Verdict.CANCELLED)
     seen = circuit.snapshot()
     assert (seen.state, seen.failed, seen.cancelled) == (State.OPEN, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("on_cancel", "seconds", "state"),
+    [
+        ("ignore", 2.0, State.HALF_OPEN),
+        ("slow_if_exceeded", 1.875, State.HALF_OPEN),
+        ("slow_if_exceeded", 2.0, State.OPEN),
+        ("failure", 0.0, State.OPEN),
+    ],
+)
+def test_a_cancelled_probe_speaks_against_recovery_only_where_it_counts(
+    clock: FakeClock, on_cancel: str, seconds: float, state: State
+) -> None:
+    policy = count_policy(2, on_cancel=on_cancel, slow_call_duration_threshold=2.0)
+    circuit = breaker(policy, clock)
+    half_open(circuit, clock)
+    probe = circuit.acquire()
+    clock.advance(seconds)
+    assert probe.settle(Verdict.CANCELLED) is True
+    assert circuit.state is state
