@@ -221,6 +221,16 @@ def test_f9_a_process_that_has_opened_more_often_than_the_fleet_waits_its_own_ti
     assert wait_of(ask(shared, START + 11)) == 9.0
 
 
+def test_f9_a_success_is_told_while_others_have_failed_in_a_row() -> None:
+    shared = machine(row_policy(3), CLOSED)
+    for sequence, row, told in [(5, 2, True), (6, 2, True), (7, 0, False)]:
+        shared.adopt(replace(CLOSED, sequence=sequence, row=row), START, 0.0)
+        grant = shared.admit(START)
+        assert grant is not None
+        assert shared.settle(START, grant, Verdict.SUCCESS)
+        assert shared.take_flags() is told
+
+
 # ---------------------------------------------------------------------- without a store
 
 

@@ -15,6 +15,7 @@ from .support import (
     boom,
     breaker,
     count_policy,
+    do_nothing,
     fail,
     is_rejected,
     settle,
@@ -358,3 +359,22 @@ def test_l02_a_trip_counts_its_own_call_and_tells_all_conditions() -> None:
     assert reason == "a call asked for it"
     assert (evidence["calls"], evidence["failures"], evidence["consecutive"]) == (1, 1, 1)
     assert (evidence["slow"], evidence["overdue"], evidence["slow_rate"]) == (0, 0, 0.0)
+
+
+@pytest.mark.parametrize("windowed", [False, True])
+@pytest.mark.parametrize("failures", [1, 2])
+def test_l02_one_quick_success_ends_a_row_however_long(windowed: bool, failures: int) -> None:
+    policy = count_policy(4, consecutive_failures=3, failure_rate_threshold=1.0)
+    circuit = breaker(policy if windowed else policy.replace(sliding_window=None))
+    for _ in range(4):
+        circuit.call(do_nothing)
+    for _ in range(3):
+        for _ in range(failures):
+            with pytest.raises(Boom):
+                circuit.call(boom)
+        assert circuit.snapshot().consecutive_failures == failures
+        circuit.call(do_nothing)
+        assert circuit.snapshot().consecutive_failures == 0
+    assert circuit.state is State.CLOSED
+    fail(circuit, 3)
+    assert circuit.state is State.OPEN
