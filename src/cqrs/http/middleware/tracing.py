@@ -5,9 +5,11 @@ Needs ``pip install "holdfast[otel]"``.
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from cqrs.exceptions import CqrsError
 from cqrs.http.flow import AsyncFlow, Flow, FlowMiddleware, Send, SyncFlow
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
 from cqrs.http.middleware.labels import ending
@@ -35,7 +37,8 @@ class TracingMiddleware(FlowMiddleware):
 
     The headers that carry the context are those of the configured propagator, ``traceparent`` by default.
     Spans of calls that got no answer, and of answers from 400 on, have the status ``ERROR``; ``error.type``
-    says why. A cancelled call is no error. No values of the path, no query, header or body is recorded.
+    says why. A cancelled call is no error. No values of the path, no query, header or body is recorded, and
+    of exceptions other than those of this package no message.
 
     Args:
         tracer_provider: where spans go; ``None``: the global one.
@@ -93,7 +96,7 @@ class TracingMiddleware(FlowMiddleware):
         else:
             kind = type(error)
             span.set_attribute(ERROR, f"{kind.__module__}.{kind.__qualname__}")
-            span.record_exception(error)
+            span.add_event("exception", _told(error))
             span.set_status(self._trace.StatusCode.ERROR, status)
 
 
@@ -103,6 +106,16 @@ class AsyncTracingMiddleware(AsyncFlow, TracingMiddleware):
 
 class SyncTracingMiddleware(SyncFlow, TracingMiddleware):
     __doc__ = TracingMiddleware.__doc__
+
+
+def _told(error: Exception) -> dict[str, str]:
+    """Return what is recorded of an exception: what others say in theirs, or in a cause, may be secret."""
+    kind = type(error)
+    told = {"exception.type": f"{kind.__module__}.{kind.__qualname__}"}
+    if isinstance(error, CqrsError):
+        told["exception.message"] = str(error)
+    told["exception.stacktrace"] = "".join(traceback.format_tb(error.__traceback__))
+    return told
 
 
 def _attributes(request: HTTPRequest, client_name: str, path: str) -> dict[str, Any]:

@@ -142,6 +142,23 @@ def test_a_cancelled_call_is_ended_and_no_error(side: Side, traces: Traces, erro
     assert not span.events
 
 
+def test_messages_of_strangers_are_not_recorded(side: Side, traces: Traces) -> None:
+    ours = HTTPConnectionError("refused")
+    ours.__cause__ = ValueError("http://user:8000/v1/users/s3cret")
+    for error in (ours, ValueError("s3cret")):
+        with pytest.raises(type(error)):
+            side.call(Server(error), made(side, traces))
+    first, second = (dict(span.events[0].attributes or {}) for span in traces.spans)
+    assert (first["exception.message"], first["exception.type"]) == (
+        "refused",
+        "cqrs.http.errors.HTTPConnectionError",
+    )
+    assert second["exception.type"] == "builtins.ValueError"
+    assert "call_next" in str(second["exception.stacktrace"])
+    assert not any("v1/users/s3cret" in str(value) for value in first.values())
+    assert "exception.message" not in second
+
+
 def test_nothing_secret_is_recorded(side: Side, traces: Traces) -> None:
     def late(request: HTTPRequest) -> Exception:
         return HTTPTimeoutError("late", request)
