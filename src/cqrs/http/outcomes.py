@@ -45,8 +45,9 @@ class Outcomes:
     Args:
         excluded_as: what a 3xx or 4xx is: ``"ignored"``, or ``"success"``. 408 and 429 stay neutral.
         count: statuses below 500 that are failures all the same, say ``{429}``. An answer with one of these
-            statuses, or with a 5xx that is named here, and with a ``Retry-After`` header opens the circuit at
-            once, for as long as it says within the range of the policy's ``wait_duration_in_open``.
+            statuses, or with a 5xx that is named here, and with a ``Retry-After`` header of more than now
+            opens the circuit at once, for as long as it says within the range of the policy's
+            ``wait_duration_in_open``.
         unavailable: exceptions that mean that there was no answer.
         unsent: exceptions that mean that nothing was sent; they win over ``unavailable``.
 
@@ -86,7 +87,7 @@ class Outcomes:
             return None
         if status in self._count:
             wait = retry_after(headers)
-            return _FAILURE if wait is None else Trip(wait)
+            return Trip(wait) if wait else _FAILURE
         if status >= 500:
             return _FAILURE
         return _IGNORED if status in NEUTRAL else self._excluded

@@ -122,6 +122,13 @@ def test_retry_after_of_a_status_that_was_named_opens_at_once_for_that_long(kit:
     assert outcomes(kit, client, 1) == [200]
 
 
+@pytest.mark.parametrize("said", ["0", "Mon, 01 Jan 2024 00:00:00 GMT"])
+def test_a_retry_after_of_now_does_not_open_at_once(kit: Kit, said: str) -> None:
+    breaker = kit.breaker(3, count={429})
+    client = kit.client(Script(HTTPResponse(429, {"Retry-After": said})), breaker)
+    assert outcomes(kit, client, 4) == [429, 429, 429, "CircuitOpenError"]
+
+
 @pytest.mark.parametrize(
     "said",
     [
