@@ -75,12 +75,12 @@ TimeoutLike: TypeAlias = HTTPTimeout | float | timedelta | tuple[float, float]
 """A timeout, seconds to read, or ``(read, connect)``."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class HTTPRequest:
     """What is to be sent. Middleware that changes it makes a copy: ``request.replace(...)``.
 
     Secrets stay wrapped (``SecretStr``) in ``path``, ``querystring`` and ``headers`` until they are sent, and
-    ``str()`` of a request shows the method and the template only.
+    ``str()`` of a request shows the method and the template only, and no name and password of its URL.
 
     Attributes:
         method: ``"GET"`` and so on, in upper case.
@@ -95,10 +95,10 @@ class HTTPRequest:
     method: str
     url_pattern: str
     path: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    querystring: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
-    headers: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
-    body: bytes | str = field(default=b"", repr=False)
-    attachments: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    querystring: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    headers: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    body: bytes | str = b""
+    attachments: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def url(self) -> str:
@@ -161,7 +161,10 @@ class HTTPRequest:
         return made
 
     def __str__(self) -> str:
-        return f"{self.method} {self.url_pattern}"
+        return f"{self.method} {wire.shown(self.url_pattern)}"
+
+    def __repr__(self) -> str:
+        return f"HTTPRequest({self.method!r}, {wire.shown(self.url_pattern)!r}, {self.path!r})"
 
 
 class Headers(Mapping[str, str]):

@@ -49,6 +49,18 @@ def text(value: Any) -> str:
     return str(value)
 
 
+_USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
+
+
+def shown(url: str) -> str:
+    """Return a URL without the name and password that it may have.
+
+    >>> shown("http://me:secret@user:8000/v1"), shown("http://user/@/v1")
+    ('http://***@user:8000/v1', 'http://user/@/v1')
+    """
+    return _USER.sub(r"\1***@", url) if "@" in url else url
+
+
 def values(value: Any) -> Iterable[Any]:
     """Return the values to send for one key: the items of a list, tuple or set, or the value alone."""
     return cast("Iterable[Any]", value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)

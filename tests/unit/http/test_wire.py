@@ -167,6 +167,15 @@ def test_secrets_do_not_show() -> None:
     )
 
 
+@pytest.mark.parametrize("user", ["me:s3cret@", "s3cret@", "me:p@s3cret@", ":s3cret@"])
+def test_a_password_in_a_url_does_not_show(user: str) -> None:
+    made = HTTPRequest("GET", f"http://{user}user:8000/v1/users/{{name}}", {"name": "x"})
+    for text in (str(made), repr(made), str(HTTPRequestError("no", made))):
+        assert "s3cret" not in text
+        assert "http://***@user:8000/v1/users/{name}" in text
+    assert made.url == f"http://{user}user:8000/v1/users/x"
+
+
 def test_headers_are_replaced_whatever_their_case() -> None:
     assert request(headers={"x-a": 1, "B": 2}).with_headers({"X-A": 3}).headers == {"B": 2, "X-A": 3}
     assert request(headers={"x-a": 1}).header("X-A") == 1

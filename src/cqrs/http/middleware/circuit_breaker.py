@@ -22,6 +22,7 @@ from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
 from cqrs.http.outcomes import Outcomes, Settlement
 from cqrs.http.typing import AsyncHandle, Listener, SyncHandle
+from cqrs.http.wire import shown
 
 if TYPE_CHECKING:
     from cqrs.circuit_breaker.fleet.store import Store
@@ -33,7 +34,9 @@ Key: TypeAlias = Callable[[HTTPRequest, str, str], str]
 """Given the request, the name of the client and the path template, returns the name of the circuit."""
 
 KEYS: dict[str, Key] = {
-    "endpoint": lambda request, client_name, path: f"{client_name} {request.url_pattern.removesuffix(path)}",
+    "endpoint": lambda request, client_name, path: (
+        f"{client_name} {shown(request.url_pattern.removesuffix(path))}"
+    ),
     "route": lambda request, client_name, path: f"{client_name} {request.method} {path}",
 }
 """By their short names."""
