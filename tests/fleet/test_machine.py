@@ -388,6 +388,7 @@ def test_a_circuit_with_failures_in_a_row_is_at_rest_when_a_success_has_been_tak
     assert not shared.at_rest()
     sent = shared.report(START)
     assert sent is not None
+    assert [sent[name] for name in ("t", "f", "s", "d", "o")] == [0] * 5  # there is no window
     assert not shared.at_rest()
     assert shared.sent is not None
     shared.acknowledge(shared.sent.number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cqrs.circuit_breaker import State, Verdict
+from cqrs.circuit_breaker import Ramp, State, Verdict
 from cqrs.testing import FakeClock, TransitionRecorder
 
 from .support import breaker, count_policy, fail, half_open, settle, succeed, time_policy, trip
@@ -290,3 +290,53 @@ def test_l16_a_shorter_run_may_open_a_circuit_whose_new_window_is_empty(clock: F
     (told,) = recorder.changes
     assert (told.reason, told.evidence["calls"]) == ("2 failures in a row", 0)
     assert not {"failure_rate", "slow_rate"} & set(told.evidence)
+
+
+def test_l16_from_a_time_window_to_a_count_window_all_buckets_are_kept_in_order(clock: FakeClock) -> None:
+    timed = {"slow_call_duration_threshold": 1.0, "slow_call_rate_threshold": 1.0}
+    circuit = breaker(time_policy(8.0, minimum=100, **timed), clock)
+    for _ in range(3):  # a slow failure and a success in each bucket
+        permit = circuit.acquire()
+        clock.advance(1)
+        permit.failure()
+        succeed(circuit)
+        clock.advance(1)
+    circuit.reload(count_policy(6, failure_rate_threshold=1.0, **timed))
+    seen = circuit.snapshot()
+    assert (seen.window_calls, seen.window_failures, seen.window_slow) == (6, 3, 3)
+    for left in (2, 1, 0):
+        succeed(circuit, 2)
+        seen = circuit.snapshot()
+        assert (seen.window_calls, seen.window_failures, seen.window_slow) == (6, left, left)
+
+
+def test_l16_a_count_window_keeps_its_order_however_often_its_size_changes(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(4, failure_rate_threshold=1.0), clock)
+    outcomes: list[Verdict] = []
+    for size in (6, 3, 5, 5, 8):
+        for verdict in (Verdict.SUCCESS, Verdict.FAILURE, Verdict.SUCCESS, Verdict.SUCCESS):
+            settle(circuit, verdict)
+            outcomes.append(verdict)
+            seen = circuit.snapshot()
+            outcomes = outcomes[-circuit.policy.minimum_number_of_calls :]  # which is the size
+            assert (seen.window_calls, seen.window_failures) == (
+                len(outcomes),
+                outcomes.count(Verdict.FAILURE),
+            )
+        circuit.reload(count_policy(size, failure_rate_threshold=1.0))
+
+
+def test_l16_in_a_ramp_too_the_new_thresholds_hold_from_the_next_outcome_on(clock: FakeClock) -> None:
+    policy = count_policy(8, recovery_ramp=Ramp(8.0, 0.5))
+    circuit = breaker(policy, clock)
+    half_open(circuit, clock)
+    succeed(circuit)
+    for _ in range(3):
+        assert circuit.try_acquire() is None
+        fail(circuit)
+    circuit.reload(policy.replace(minimum_number_of_calls=3))
+    assert circuit.try_acquire() is None
+    permit = circuit.acquire()
+    assert circuit.phase == "ramping"
+    permit.success()
+    assert circuit.state is State.OPEN
