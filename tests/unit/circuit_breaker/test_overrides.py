@@ -221,3 +221,19 @@ def test_reset_closes_from_every_state(clock: FakeClock) -> None:
         circuit.reset()
         assert (circuit.state, circuit.snapshot().window_calls) == (State.CLOSED, 0)
         assert not is_rejected(circuit)
+
+
+@pytest.mark.parametrize("windowed", [False, True])
+def test_l11_a_disabled_circuit_counts_no_row_either(windowed: bool) -> None:
+    policy = count_policy(4, consecutive_failures=2)
+    circuit = breaker(policy if windowed else policy.replace(sliding_window=None))
+    circuit.override(Mode.DISABLED)
+    fail(circuit, 5)
+    succeed(circuit)
+    seen = circuit.snapshot()
+    assert (seen.state, seen.consecutive_failures, seen.window_calls) == (State.DISABLED, 0, 0)
+    assert (seen.failed, seen.succeeded) == (5, 1)
+    fail(circuit)
+    circuit.clear_override()
+    fail(circuit)
+    assert circuit.state is State.CLOSED

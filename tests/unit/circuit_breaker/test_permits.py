@@ -231,3 +231,18 @@ def test_a_probe_that_is_dropped_leaves_no_trace_but_room_for_the_next(clock: Fa
     assert (seen.admitted, seen.in_flight, seen.late) == (before.admitted, 0, 0)
     assert circuit.acquire().success() is True
     assert circuit.state is State.CLOSED
+
+
+def test_a_permit_that_is_dropped_is_overdue_no_longer(clock: FakeClock) -> None:
+    circuit = breaker(count_policy(4, slow_call_duration_threshold=2.0, slow_call_rate_threshold=0.5), clock)
+    hung, other = circuit.acquire(), circuit.acquire()
+    clock.advance(2)
+    succeed(circuit)
+    assert circuit.snapshot().overdue == 2
+    assert hung.drop() is True
+    seen = circuit.snapshot()
+    assert (seen.overdue, seen.in_flight, seen.admitted) == (1, 1, 2)
+    succeed(circuit, 2)
+    assert circuit.state is State.CLOSED  # one of four
+    assert other.drop() is True
+    assert circuit.snapshot().overdue == 0
