@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -17,6 +18,7 @@ from cqrs.circuit_breaker import (
     StateChanged,
 )
 from cqrs.circuit_breaker.gate import Gate, Token
+from cqrs.circuit_breaker.interruptions import ForkedLock
 from cqrs.circuit_breaker.validation import is_async
 from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
@@ -110,7 +112,8 @@ class _CircuitBreakerMiddleware:
         self._outcomes = Outcomes(excluded_as=excluded_as, count=count)
         self._key = _key_of(key)
         self._listeners = _checked(listeners)
-        self._announced: set[str] = set()
+        self._announced: weakref.WeakSet[Gate] = weakref.WeakSet()
+        self._lock = ForkedLock()
         for listener in self._listeners:
             breakers.add_listener(_adapted(listener))
         if metrics is not None:
@@ -125,8 +128,11 @@ class _CircuitBreakerMiddleware:
 
     def _gate(self, name: str) -> Gate:
         gate = self.breakers[name].gate
-        if self._listeners and name not in self._announced:
-            self._announced.add(name)
+        if self._listeners and gate not in self._announced:
+            with self._lock.mine():
+                if gate in self._announced:
+                    return gate
+                self._announced.add(gate)
             created = CircuitCreated(name, gate.machine.policy)
             for listener in self._listeners:
                 try:

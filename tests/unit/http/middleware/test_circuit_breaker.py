@@ -412,6 +412,30 @@ def test_listeners_are_told_and_cannot_harm(kit: Kit) -> None:
     ]
 
 
+def test_a_circuit_that_was_dropped_is_told_of_again_when_it_is_made_anew(kit: Kit) -> None:
+    told: list[str] = []
+
+    def listen(name: str, what: str, event: Any) -> None:
+        if what == "circuit_breaker_created":
+            told.append(name)
+
+    clock = FakeClock()
+    breakers = CircuitBreakers(CircuitBreakerPolicy.consecutive(2, 30.0), clock=clock, idle_ttl=60)
+    breaker = kit.breaker(
+        listeners=[listen], breakers=breakers, key=lambda request, *_: request.path["username"]
+    )
+    client = kit.client(Script(200), breaker)
+    for name in ("a", "b", "a"):
+        kit.run(client.users.get({"username": name}))
+    assert told == ["a", "b"]
+    for _ in range(3):
+        clock.advance(61)
+        breakers.sweep()
+    assert list(breakers) == []
+    kit.run(client.users.get({"username": "a"}))
+    assert told == ["a", "b", "a"]
+
+
 def test_asynchronous_and_synchronous_clients_share_a_circuit() -> None:
     server = MemoryServer()
     kits = [Kit("async"), Kit("sync")]
