@@ -161,16 +161,18 @@ _PARAMETER = re.compile(r""";\s*([^\s=;,"]+)\s*=\s*(?:"([^"]*)"|([^\s;,"]*))""")
 
 
 def links(header: str) -> dict[str, dict[str, str]]:
-    """Return the links of a ``Link`` header by relation, or by URL when they have none.
+    """Return the links of a ``Link`` header by relation, in lower case, or by URL when they have none.
 
     >>> links('<http://a/?page=2>; rel="next"')
     {'next': {'rel': 'next', 'url': 'http://a/?page=2'}}
     """
     found: dict[str, dict[str, str]] = {}
     for url, rest in _LINK.findall(header):
-        link = {key.lower(): quoted or plain for key, quoted, plain in _PARAMETER.findall(rest)}
+        link: dict[str, str] = {}
+        for key, quoted, plain in _PARAMETER.findall(rest):
+            link.setdefault(key.lower(), quoted or plain)  # of several the first counts (RFC 8288, 3.3)
         link["url"] = url
-        for relation in link.get("rel", "").split() or [url]:
+        for relation in link.get("rel", "").lower().split() or [url]:
             found[relation] = link
     return found
 

@@ -188,6 +188,7 @@ def test_headers_are_replaced_whatever_their_case() -> None:
         ("", {}),
         ("<http://a/>", {"http://a/": {"url": "http://a/"}}),
         ("</b>; rel=next", {"next": {"url": "/b", "rel": "next"}}),
+        ("</b>; REL=Next; rel=last", {"next": {"url": "/b", "rel": "Next"}}),
         (
             '<http://a/?x=1,2>; rel="next last"; title="a, b", </c>; rel=prev',
             {
