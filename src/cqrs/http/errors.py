@@ -6,6 +6,7 @@
     ├── HTTPClientError             base of everything below that concerns one call; has ``request``
     │   ├── HTTPError               the server answered with an error status: the ``Err`` of a result
     │   ├── HTTPRequestError        the request cannot be sent as it is (also a ValueError)
+    │   ├── OAuth2TokenError        there is no access token for the call (in ``cqrs.http.oauth2``)
     │   ├── HTTPResponseError       the answer cannot be used: no JSON, of the wrong shape, cut off, too large
     │   └── HTTPUnavailableError    there was no answer
     │       ├── HTTPTimeoutError    not in time (also a TimeoutError)
