@@ -269,3 +269,17 @@ def test_l10_a_call_of_the_ramp_that_ends_after_it_belongs_to_an_era_that_is_ove
     succeed(circuit)
     assert straggler.failure() is False
     assert circuit.snapshot().window_failures == 0
+
+
+@pytest.mark.parametrize("verdict", [Verdict.SUCCESS, Verdict.FAILURE])
+def test_l10_a_call_of_the_ramp_that_ends_after_it_ends_the_ramp(clock: FakeClock, verdict: Verdict) -> None:
+    recorder = TransitionRecorder()
+    circuit = ramping(clock, ramp_policy(Ramp(8.0, 0.5)))
+    circuit.add_listener(recorder, inline=True)
+    assert circuit.try_acquire() is None
+    permit = circuit.acquire()
+    clock.advance(8)
+    assert permit.settle(verdict) is True
+    assert_trace(recorder, ["half_open -> closed"])
+    seen = circuit.snapshot()
+    assert (seen.window_calls, seen.opened_in_a_row) == (1, 0)
