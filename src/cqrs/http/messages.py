@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,10 +14,13 @@ from typing import Any, TypeAlias
 from cqrs.exceptions import PolicyError
 from cqrs.http import wire
 
+_LONGEST = threading.TIMEOUT_MAX / 4
+"""What is longer cannot be waited for by a thread, nor the sum of two of them; many years."""
+
 
 @dataclass(frozen=True, slots=True)
 class HTTPTimeout:
-    """How long a call may take. Seconds, whole or not, or ``timedelta``; all > 0.
+    """How long a call may take. Seconds, whole or not, or ``timedelta``; all > 0, and bounded by many years.
 
     Args:
         read: between two pieces of the answer.
@@ -67,7 +71,7 @@ def _seconds(name: str, value: object) -> float:
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.float_info.max:
-        return float(value)
+        return min(float(value), _LONGEST)
     raise PolicyError(name, value, "a number of seconds > 0, or a timedelta")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -241,6 +242,13 @@ def test_timeouts_that_are_none_are_refused(kit: Kit, timeout: Any) -> None:
     with pytest.raises(PolicyError):
         kit.run(kit.client(script).users.get({"username": "bob"}, timeout))
     assert script.sent == []
+
+
+def test_a_timeout_is_never_longer_than_a_thread_can_wait() -> None:
+    longest = HTTPTimeout(1e300, 1e300, 1e300)
+    for seconds in (longest.read + longest.connect, longest.limit):
+        assert seconds < threading.TIMEOUT_MAX
+    assert HTTPTimeout(10**9).read == 10**9
 
 
 def test_timeouts_of_the_factory_and_of_the_call(kit: Kit) -> None:
