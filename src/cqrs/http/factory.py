@@ -52,6 +52,8 @@ class _ClientFactory(Generic[E]):
         ConfigurationError: an argument is of the wrong kind.
     """
 
+    _kinds = ("", "?")  # how the names begin of what is for it, and of what is for the other kind
+
     def __init__(
         self,
         sd: Any,
@@ -72,6 +74,8 @@ class _ClientFactory(Generic[E]):
             raise ConfigurationTypeError(
                 f"a transport is called with the request, which {transport!r} cannot be"
             )
+        for part in (sd, transport):
+            self._check_kind(part)
         self.discovery = sd
         self.registry = default_registry if registry is None else registry
         self.timeout = HTTPTimeout() if timeout is None else HTTPTimeout.of(timeout)
@@ -92,13 +96,15 @@ class _ClientFactory(Generic[E]):
         """Add an innermost middleware: the first one added is the outermost. Returns the factory.
 
         Raises:
-            ConfigurationTypeError: it cannot be called with the next handle.
+            ConfigurationTypeError: it cannot be called with the next handle, or is for the other kind of
+                clients.
         """
         if isinstance(middleware, type) or not callable(middleware):
             raise ConfigurationTypeError(
                 "a middleware is an object that is called with the next handle and returns a handle,"
                 f" not {middleware!r}"
             )
+        self._check_kind(middleware)
         self._middlewares.append(middleware)
         self._clients.clear()  # those that were handed out go on as they are
         return self
@@ -107,6 +113,16 @@ class _ClientFactory(Generic[E]):
     def middlewares(self) -> tuple[Any, ...]:
         """The middlewares, outermost first."""
         return tuple(self._middlewares)
+
+    def _check_kind(self, part: object) -> None:
+        """Refuse what this package has for the other kind of clients."""
+        mine, other = self._kinds
+        for kind in type(part).__mro__:
+            if kind.__module__.startswith("cqrs.http.") and kind.__name__.startswith(other):
+                raise ConfigurationTypeError(
+                    f"{type(part).__name__} is for {other}ClientFactory, and this is {mine}ClientFactory:"
+                    f" give it what begins with {mine} instead"
+                )
 
     def _make_transport(self) -> Any:
         raise NotImplementedError
@@ -161,6 +177,7 @@ class _ClientFactory(Generic[E]):
 
 class AsyncClientFactory(_ClientFactory[E]):
     __doc__ = _ClientFactory.__doc__
+    _kinds = ("Async", "Sync")
 
     @overload
     def __init__(
@@ -261,6 +278,7 @@ class AsyncClientFactory(_ClientFactory[E]):
 
 class SyncClientFactory(_ClientFactory[E]):
     __doc__ = _ClientFactory.__doc__
+    _kinds = ("Sync", "Async")
 
     @overload
     def __init__(

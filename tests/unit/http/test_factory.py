@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from cqrs.http import HTTPConnectionError, HTTPRequest, SyncClientFactory, SyncStaticDiscovery
+from cqrs.exceptions import ConfigurationError
+from cqrs.http import (
+    AsyncStaticDiscovery,
+    HTTPConnectionError,
+    HTTPRequest,
+    SyncClientFactory,
+    SyncStaticDiscovery,
+)
+from cqrs.http.flow import AsyncFlow, FlowMiddleware, SyncFlow
 from tests.unit.http.support import ENDPOINTS, Kit, Script, users
 
 
@@ -80,6 +88,22 @@ def test_everything_is_closed_when_a_part_cannot_be_opened(kit: Kit) -> None:
     with pytest.raises(RuntimeError, match="initialize a"):
         entered(kit, factory)
     assert told == ["initialize b", "initialize a", "close a", "close b"]
+
+
+def test_what_is_for_the_other_kind_of_clients_is_refused(kit: Kit) -> None:
+    other = Kit("sync" if kit.asynchronous else "async")
+    breaker = other.breaker()
+    with pytest.raises(ConfigurationError, match=rf"{type(breaker).__name__} is for .* give it what begins"):
+        kit.factory(Script()).add_middleware(breaker)
+    sds = (AsyncStaticDiscovery(ENDPOINTS), SyncStaticDiscovery(ENDPOINTS))
+    with pytest.raises(ConfigurationError, match="StaticDiscovery is for "):
+        kit.factory(Script(), sd=sds[kit.asynchronous])
+
+    class Own(AsyncFlow if other.asynchronous else SyncFlow, FlowMiddleware):  # type: ignore[misc]
+        pass
+
+    with pytest.raises(ConfigurationError, match="Own is for "):
+        kit.factory(Script()).add_middleware(Own())
 
 
 def test_threads_that_ask_at_once_get_one_client_over_one_transport() -> None:
