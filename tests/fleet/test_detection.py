@@ -336,3 +336,24 @@ def test_healthy_successes_cost_nothing_while_no_row_is_pending() -> None:
     for node in fleet.nodes:
         succeed(node, 100)
     assert fleet.operations["report"] == before
+
+
+@pytest.mark.parametrize("window", [True, False])
+def test_f9_a_quick_success_ends_the_row_of_others_also_after_calls_that_say_nothing(window: bool) -> None:
+    policy = rate_policy(100, consecutive_failures=3) if window else row_policy(3)
+    fleet = Fleet(3, policy)
+    touch(fleet)
+    fail(fleet.nodes[0])
+    fail(fleet.nodes[2])
+    fleet.advance(0.1)
+    permit = circuit(fleet.nodes[1]).try_acquire()
+    assert permit is not None
+    permit.ignore()
+    succeed(fleet.nodes[1])
+    fleet.advance(0.1)
+    fail(fleet.nodes[0])
+    fleet.advance(0.1)
+    assert fleet.states("payments") == ["closed"] * 3
+    fail(fleet.nodes[2])
+    fail(fleet.nodes[1])
+    assert record(fleet).st == "open"

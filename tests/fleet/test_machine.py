@@ -172,6 +172,15 @@ def test_another_incarnation_begins_with_its_own_epochs() -> None:
     assert asking(shared, START).seen == ("two", 2)
 
 
+def test_each_stay_of_the_fleet_in_a_state_is_an_era_of_this_process() -> None:
+    shared = machine()
+    first = shared.phase.era
+    for number, view in enumerate([OPEN, PROBING, RAMPING, CLOSED], start=1):
+        shared.adopt(view, START, 0.0)
+        shared.adopt(view, START, 0.0)  # heard once more
+        assert shared.phase.era == first + number
+
+
 def test_an_older_view_is_not_taken() -> None:
     shared = machine(None, PROBING)
     shared.adopt(OPEN, START, 0.0)
@@ -238,6 +247,7 @@ def test_f7_alone_one_probe_runs_at_a_time_after_the_prolonged_wait() -> None:
     policy = rate_policy(permitted_calls_in_half_open=4, max_concurrent_probes=3)
     shared = machine(policy, OPEN)
     shared.fall_back(START + 2, 0.25)
+    assert shared.streak == 1  # the fleet's opening counts as one of our own
     assert shared.effective(START + 12.375) == (State.OPEN, None)
     rejected = shared.admit_or_reject(START + 12)
     assert isinstance(rejected, CircuitOpenError)
@@ -280,6 +290,31 @@ def test_f11_a_success_after_its_end_is_told_if_others_have_failed_since(row: in
     shared.adopt(replace(ended(), row=row), START + 8, 0.0)
     assert shared.settle(START + 8, grant, Verdict.SUCCESS)
     assert shared.take_flags() is (row > 0)
+
+
+def test_f11_what_a_process_of_another_mind_has_counted_is_forgotten_with_the_override() -> None:
+    shared = overridden()
+    shared.set_mode(Mode.ENABLED, START, None, None, None, True)
+    fail(shared, START + 1, 2)
+    shared.adopt(ended(), START + 8, 0.0)
+    report = shared.report(START + 8)
+    assert report is not None
+    assert (report["t"], report["f"]) == (0, 0)
+
+
+def test_f11_a_reset_returns_to_the_initial_mode_of_the_present_policy() -> None:
+    shared = machine()
+    shared.reload(rate_policy(initial_mode=Mode.METRICS_ONLY), START)
+    assert shared.effective(START) == (State.CLOSED, None)
+    shared.reset(START)
+    assert shared.effective(START) == (State.METRICS_ONLY, None)
+
+
+def test_f11_another_override_after_its_end_holds_whatever_its_reason_says() -> None:
+    shared = overridden()
+    fail(shared, START + 8)
+    shared.adopt(replace(ended(), mode=Mode.DISABLED), START + 8, 0.0)
+    assert shared.effective(START + 8) == (State.DISABLED, None)
 
 
 def test_f11_a_later_transition_than_its_end_begins_anew() -> None:

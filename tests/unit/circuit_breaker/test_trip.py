@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from cqrs.circuit_breaker import CountWindow, Outcome, State, Trip, Verdict
+from cqrs.circuit_breaker.phases import Lane
 from cqrs.testing import FakeClock, TransitionRecorder, assert_trace
 
 from .support import (
@@ -377,4 +379,38 @@ def test_l02_one_quick_success_ends_a_row_however_long(windowed: bool, failures:
         assert circuit.snapshot().consecutive_failures == 0
     assert circuit.state is State.CLOSED
     fail(circuit, 3)
+    assert circuit.state is State.OPEN
+
+
+def test_l03_a_success_that_completes_the_minimum_opens_though_only_running_calls_are_slow(
+    clock: FakeClock,
+) -> None:
+    policy = count_policy(4, slow_call_duration_threshold=2.0, slow_call_rate_threshold=0.5)
+    circuit = breaker(policy, clock)
+    hung = [circuit.acquire(), circuit.acquire()]
+    clock.advance(1)
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(circuit.permit())
+        second.enter_context(circuit.permit())
+        clock.advance(1)
+        first.close()
+        assert circuit.state is State.CLOSED
+        second.close()
+        assert circuit.state is State.OPEN
+    assert [permit.success() for permit in hung] == [False] * 2
+
+
+def test_l02_a_success_that_comes_just_before_it_is_watched_may_complete_the_minimum(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    circuit = breaker(count_policy(2))
+    original = Lane.set_watch
+
+    def set_watch(lane: Lane, watch: bool) -> None:
+        if watch and not lane.watch:
+            circuit.call(do_nothing)  # as another thread might
+        original(lane, watch)
+
+    monkeypatch.setattr(Lane, "set_watch", set_watch)
+    fail(circuit)
     assert circuit.state is State.OPEN
