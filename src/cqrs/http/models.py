@@ -134,6 +134,8 @@ def build(params: Request, method: str, url_pattern: str) -> HTTPRequest:
     if plan.body:
         try:
             _set_body(request, params, plan)
+        except wire.NoTextError as error:
+            raise HTTPRequestError(f"the form cannot be sent: {error}", request) from None
         except (PydanticSerializationError, UnicodeError) as error:
             raise HTTPRequestError(f"the body cannot be sent: {type(error).__name__}", request) from error
     request.check()

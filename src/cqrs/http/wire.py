@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, quote_plus
 
+from pydantic import BaseModel
+
 if TYPE_CHECKING:
     from cqrs.http.messages import HTTPRequest
 
@@ -21,6 +23,9 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
+_PARTED = (Mapping, list, tuple, set, frozenset, BaseModel)
+
+
 def reveal(value: Any) -> Any:
     """Return what is in a ``SecretStr`` or the like; anything else as it is."""
     method: Callable[[], Any] | None = getattr(value, "get_secret_value", None)
@@ -29,6 +34,9 @@ def reveal(value: Any) -> Any:
 
 def text(value: Any) -> str:
     """Return the text of one value: ``true`` and ``false``, ISO 8601 for moments, the value of an ``Enum``.
+
+    Raises:
+        NoTextError: it is a dict, a list or a model.
 
     >>> text(True), text(1.5), text("a")
     ('true', '1.5', 'a')
@@ -46,7 +54,14 @@ def text(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).decode("utf-8")
+    kind: type = value.__class__
+    if issubclass(kind, _PARTED):
+        raise NoTextError(f"there is no text for a {kind.__qualname__}")
     return str(value)
+
+
+class NoTextError(ValueError):
+    """A value has parts, and nobody says how they look in one text."""
 
 
 _USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
@@ -85,7 +100,10 @@ def fill(url: str, path: Mapping[str, Any], request: HTTPRequest) -> str:
     for index, name in enumerate(names):
         if name not in path:
             raise _refused(f"the path value {name!r} is missing", request)
-        value = text(path[name])
+        try:
+            value = text(path[name])
+        except NoTextError as error:
+            raise _refused(f"the path value {name!r} cannot be sent: {error}", request) from None
         if not _PLAIN.fullmatch(value):
             dots = dots or value in ("", ".", "..")
             try:
@@ -125,6 +143,8 @@ def query(given: Mapping[str, Any], request: HTTPRequest) -> str:
         return "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in pairs(given))
     except UnicodeError:
         raise _refused("the query string cannot be sent: there is no UTF-8 for it", request) from None
+    except NoTextError as error:
+        raise _refused(f"the query string cannot be sent: {error}", request) from None
 
 
 def pairs(given: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -145,7 +165,10 @@ def headers(given: Mapping[str, Any], request: HTTPRequest) -> dict[str, str]:
     sent: dict[str, str] = {}
     for name, value in given.items():
         if type(value) is not str:
-            value = ", ".join(map(text, values(value)))
+            try:
+                value = ", ".join(map(text, values(value)))
+            except NoTextError as error:
+                raise _refused(f"the header {name!r} cannot be sent: {error}", request) from None
         if not _TOKEN.fullmatch(name):
             raise _refused(f"{name!r} is no header name", request)
         if not _HEADER_VALUE.fullmatch(value):

@@ -167,6 +167,15 @@ def test_forms() -> None:
     assert request.wire_headers == {"content-type": "application/x-www-form-urlencoded"}
 
 
+def test_a_form_has_no_members_of_members() -> None:
+    class Form(Request):
+        kind: str = HeaderField("application/x-www-form-urlencoded", alias="content-type")
+        inner: Inner = PostBodyField()
+
+    with pytest.raises(HTTPRequestError, match="the form cannot be sent: there is no text for a dict"):
+        sent(Form(inner=Inner(password=SecretStr("s"))))
+
+
 def test_attachments_make_the_body_a_multipart_form() -> None:
     class Upload(Request):
         title: str = PostBodyField()

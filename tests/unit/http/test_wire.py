@@ -133,6 +133,15 @@ def test_a_query_is_added_to_one_that_is_there() -> None:
     assert HTTPRequest("GET", "http://a/?x=1", querystring={"y": 2}).url == "http://a/?x=1&y=2"
 
 
+@pytest.mark.parametrize("value", [{"a": SecretStr("s3cret")}, [["s3cret"]], [{"a": 1}]], ids=repr)
+def test_values_that_have_parts_are_refused(value: Any) -> None:
+    for place in ("path", "querystring", "headers"):
+        made = HTTPRequest("GET", "http://user/{a}", **{"path": {"a": "x"}, place: {"a": value}})
+        with pytest.raises(HTTPRequestError, match=r"there is no text for a (dict|list)") as raised:
+            _ = made.url, made.wire_headers
+        assert "s3cret" not in str(raised.value)
+
+
 def test_headers_are_texts() -> None:
     given = {"X-A": 1, "X-B": ["a", True], "X-C": SecretStr("s"), "X-D": None, "X-E": "caf\xe9"}
     assert request(headers=given).wire_headers == {
