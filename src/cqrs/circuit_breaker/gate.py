@@ -89,7 +89,10 @@ class Gate:
                     error: CircuitOpenError = shut.rejection(now)
                     if self.listened():
                         self._report_rejection(error, now)
-                    raise error
+                    try:
+                        raise error
+                    finally:
+                        del error  # whose traceback holds this frame: no cycle per rejection
             return self.enter_locked()
         if not lane.timed:
             lane.admitted += 1
@@ -217,7 +220,10 @@ class Gate:
             raise CircuitOpenError(machine.name, State.OPEN.value, why, 0.0, epoch=machine.phase.era)
         if self.listened():
             self._report_rejection(answer, self.clock())
-        raise answer
+        try:
+            raise answer
+        finally:
+            del answer  # whose traceback holds this frame
 
     def _report_rejection(self, error: CircuitOpenError, now: float) -> None:
         state = State(error.state)

@@ -134,11 +134,13 @@ def test_threads_that_ask_at_once_get_one_client_over_one_transport() -> None:
     factory.close()
 
 
-def test_an_error_that_is_a_result_is_gone_with_it(kit: Kit) -> None:
+@pytest.mark.parametrize("threshold", [1, 2], ids=["a rejection", "a refused connection"])
+def test_an_error_that_is_a_result_is_gone_with_it(kit: Kit, threshold: int) -> None:
     def refuse(request: HTTPRequest) -> Any:
         raise HTTPConnectionError("refused", request)
 
-    client = kit.client(Script(refuse), errors_as_results=True)
+    client = kit.client(Script(refuse), kit.breaker(threshold), errors_as_results=True)
+    assert kit.run(client.users.get({"username": "bob"})).is_err()
     gc.collect()
     gc.disable()
     try:
