@@ -401,6 +401,55 @@ def test_f11_a_look_after_the_end_of_a_local_override_finds_that_of_the_fleet() 
     assert shared.effective(START + 2) == (State.FORCED_OPEN, None)
 
 
+# ---------------------------------------------------------------------- events
+
+
+Told = tuple[State, State, str | None, str]
+
+
+def told_by(shared: SharedMachine) -> list[Told]:
+    changes = [event for event in shared.events or () if isinstance(event, StateChanged)]
+    return [(each.from_state, each.to_state, each.phase, each.source) for each in changes]
+
+
+def test_each_change_of_the_fleet_is_told_with_its_figures() -> None:
+    shared = machine(None, OPEN, PROBING, RAMPING, CLOSED)
+    assert told_by(shared) == [
+        (State.CLOSED, State.OPEN, None, "fleet"),
+        (State.OPEN, State.HALF_OPEN, "probing", "fleet"),
+        (State.HALF_OPEN, State.HALF_OPEN, "ramping", "fleet"),
+        (State.HALF_OPEN, State.CLOSED, None, "fleet"),
+    ]
+    changes = [event for event in shared.events or () if isinstance(event, StateChanged)]
+    assert [change.evidence for change in changes] == [
+        {"epoch": 1, "wait": 10.0, "streak": 1},
+        {"epoch": 2, "wait": 10.0, "streak": 1},
+        {"epoch": 3, "wait": 10.0, "streak": 1},
+        {"epoch": 4, "wait": 10.0, "streak": 0},
+    ]
+
+
+def test_changes_of_this_process_alone_are_told_as_of_a_circuit_that_is_not_shared() -> None:
+    shared = machine(ramp_policy(duration=8.0, initial=0.5))
+    fail(shared, START, 4)
+    probe = shared.admit(START + 10)
+    assert probe is not None
+    assert shared.settle(START + 10, probe, Verdict.SUCCESS)
+    assert shared.admit(START + 18) is not None
+    assert told_by(shared) == [
+        (State.CLOSED, State.OPEN, None, "local"),
+        (State.OPEN, State.HALF_OPEN, "probing", "local"),
+        (State.HALF_OPEN, State.HALF_OPEN, "ramping", "local"),
+        (State.HALF_OPEN, State.CLOSED, None, "local"),
+    ]
+
+
+def test_a_reset_of_a_closed_circuit_is_told() -> None:
+    shared = machine()
+    shared.reset(START)
+    assert told_by(shared) == [(State.CLOSED, State.CLOSED, None, "local")]
+
+
 # ---------------------------------------------------------------------- what waits to be told
 
 
@@ -433,3 +482,10 @@ def test_a_circuit_with_failures_in_a_row_is_at_rest_when_a_success_has_been_tak
 @pytest.mark.parametrize("view", [OPEN, PROBING, RAMPING], ids=["open", "probing", "ramping"])
 def test_a_circuit_behind_the_fleets_state_is_not_at_rest(view: FleetView) -> None:
     assert not machine(None, view).at_rest()
+
+
+def test_a_circuit_in_which_others_have_failed_in_a_row_is_not_at_rest() -> None:
+    shared = machine(row_policy(3), replace(CLOSED, row=2))
+    assert not shared.at_rest()
+    shared.adopt(replace(CLOSED, sequence=5), START, 0.0)
+    assert shared.at_rest()
