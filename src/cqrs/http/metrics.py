@@ -5,6 +5,7 @@ Needs ``pip install "holdfast[prometheus]"``.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import weakref
@@ -74,7 +75,7 @@ class PrometheusMetrics:
         instruments = _instruments(
             registry,
             prefix,
-            BUCKETS if buckets is None else tuple(map(float, buckets)),
+            BUCKETS if buckets is None else _bounds(buckets),
             validation.count("max_clients", max_clients),
         )
         self._instruments = instruments
@@ -196,6 +197,16 @@ class _Instruments:
         return self._histogram.labels(*labels).observe
 
 
+def _bounds(buckets: Sequence[float]) -> tuple[float, ...]:
+    try:
+        found = tuple(map(float, buckets))
+    except (TypeError, ValueError):
+        found = (math.nan,)
+    if any(map(math.isnan, found)):
+        raise ConfigurationTypeError(f"buckets takes upper bounds in seconds, not {buckets!r}")
+    return found
+
+
 _lock = threading.Lock()
 _made: weakref.WeakKeyDictionary[CollectorRegistry, dict[str, _Instruments]] = weakref.WeakKeyDictionary()
 
@@ -209,6 +220,8 @@ def _instruments(
         raise ImportError('PrometheusMetrics needs pip install "holdfast[prometheus]"') from error
     if registry is None:
         registry = prometheus_client.REGISTRY
+    if not isinstance(registry, prometheus_client.CollectorRegistry):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationTypeError(f"registry must be a CollectorRegistry, not {registry!r}")
     with _lock:
         of_registry = _made.setdefault(registry, {})
         made = of_registry.get(prefix)

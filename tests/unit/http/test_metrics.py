@@ -6,6 +6,7 @@ import gc
 import shutil
 import subprocess
 import weakref
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, generate_latest
@@ -291,6 +292,20 @@ def test_without_a_registry_it_is_the_one_of_prometheus_client() -> None:
 def test_a_prefix_is_a_name(registry: CollectorRegistry, prefix: str) -> None:
     with pytest.raises(ConfigurationError, match="prefix="):
         PrometheusMetrics(registry=registry, prefix=prefix)
+
+
+@pytest.mark.parametrize(
+    "options", [{"buckets": "abc"}, {"buckets": 5}, {"buckets": [1, float("nan")]}], ids=str
+)
+def test_buckets_are_numbers(registry: CollectorRegistry, options: Any) -> None:
+    with pytest.raises(ConfigurationError, match="buckets takes upper bounds in seconds"):
+        PrometheusMetrics(registry=registry, **options)
+
+
+def test_a_registry_is_one_of_prometheus() -> None:
+    other: Any = 5
+    with pytest.raises(ConfigurationError, match="registry must be a CollectorRegistry, not 5"):
+        PrometheusMetrics(registry=other)
 
 
 def test_wrong_arguments_are_refused(registry: CollectorRegistry) -> None:
