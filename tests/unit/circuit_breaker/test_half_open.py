@@ -547,3 +547,29 @@ def test_l08_slow_probes_of_before_do_not_open_under_a_policy_without_a_duration
     assert circuit.state is State.HALF_OPEN
     settle(circuit, Verdict.SUCCESS)
     assert circuit.state is State.CLOSED
+
+
+def test_l06_half_open_is_over_at_its_very_end(clock: FakeClock) -> None:
+    circuit = breaker(
+        count_policy(2, permitted_calls_in_half_open=5, max_wait_duration_in_half_open=20.0), clock
+    )
+    half_open(circuit, clock)
+    settle(circuit, Verdict.SUCCESS)
+    clock.advance(19.875)
+    settle(circuit, Verdict.SUCCESS)
+    assert circuit.state is State.HALF_OPEN
+    clock.advance(0.125)
+    assert circuit.state is State.OPEN
+    before = circuit.snapshot().rejected
+    assert is_rejected(circuit)
+    assert circuit.snapshot().open_remaining == 5.0
+    assert circuit.snapshot().rejected == before + 1
+
+
+def test_l05_calls_that_no_probe_is_left_for_are_counted_as_rejected(clock: FakeClock) -> None:
+    circuit = breaker(clock=clock)
+    half_open(circuit, clock)
+    circuit.acquire()
+    for number in range(1, 4):
+        assert is_rejected(circuit)
+        assert circuit.snapshot().rejected == number
