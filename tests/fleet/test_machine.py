@@ -240,7 +240,48 @@ def test_f9_a_success_is_told_while_others_have_failed_in_a_row() -> None:
         assert shared.take_flags() is told
 
 
+def test_f9_time_in_good_health_goes_on_through_the_fleets_changes() -> None:
+    """Long enough of it makes the next opening a first one again (L9)."""
+    shared = machine()
+    fail(shared, START, 4)
+    fail(shared, START + 10, 2)
+    for _ in range(2):
+        probe = shared.admit(START + 20)
+        assert probe is not None
+        assert shared.settle(START + 20, probe, Verdict.SUCCESS)
+    assert (shared.effective(START + 20)[0], shared.streak) == (State.CLOSED, 1)
+    shared.adopt(CLOSED, START + 25, 0.0)
+    fail(shared, START + 30, 4)
+    assert (shared.effective(START + 30)[0], shared.streak) == (State.OPEN, 1)
+
+
 # ---------------------------------------------------------------------- without a store
+
+
+def test_f7_a_ramp_of_the_fleet_goes_on_without_a_store() -> None:
+    shared = machine(ramp_policy(duration=8.0, initial=0.5), RAMPING)
+    shared.fall_back(START + 2, 0.5)
+    assert shared.effective(START + 7.875) == (State.HALF_OPEN, "ramping")
+    assert shared.effective(START + 8) == (State.CLOSED, None)
+
+
+def test_f7_a_process_that_has_opened_by_itself_waits_its_own_time_without_a_store() -> None:
+    shared = machine()
+    fail(shared, START, 4)
+    fail(shared, START + 10, 2)
+    shared.adopt(replace(OPEN, until=START + 11), START + 10, 0.0)
+    shared.fall_back(START + 10.5, 0.5)
+    assert (wait_of(shared.admit_or_reject(START + 10.5)), shared.streak) == (9.5, 2)
+    assert shared.effective(START + 20) == (State.HALF_OPEN, "probing")
+
+
+def test_f7_a_closed_circuit_goes_on_without_a_store() -> None:
+    shared = machine(None, CLOSED)
+    fail(shared, START)
+    shared.fall_back(START + 2, 0.5)
+    assert shared.effective(START + 2) == (State.CLOSED, None)
+    fail(shared, START + 2, 3)
+    assert shared.effective(START + 2) == (State.OPEN, None)
 
 
 def test_f7_alone_one_probe_runs_at_a_time_after_the_prolonged_wait() -> None:
@@ -427,6 +468,15 @@ def test_each_change_of_the_fleet_is_told_with_its_figures() -> None:
         {"epoch": 3, "wait": 10.0, "streak": 1},
         {"epoch": 4, "wait": 10.0, "streak": 0},
     ]
+
+
+def test_the_first_call_after_the_wait_tells_that_it_is_over() -> None:
+    shared = machine(None, OPEN)
+    assert wait_of(ask(shared, START + 9.5)) == 0.5
+    assert len(told_by(shared)) == 1
+    asking(shared, START + 10)
+    assert told_by(shared)[1:] == [(State.OPEN, State.HALF_OPEN, "probing", "fleet")]
+    assert (shared.events or [])[-1].reason == "wait in open is over"  # type: ignore[attr-defined]
 
 
 def test_changes_of_this_process_alone_are_told_as_of_a_circuit_that_is_not_shared() -> None:

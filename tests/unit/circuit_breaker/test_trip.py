@@ -414,3 +414,9 @@ def test_l02_a_success_that_comes_just_before_it_is_watched_may_complete_the_min
     monkeypatch.setattr(Lane, "set_watch", set_watch)
     fail(circuit)
     assert circuit.state is State.OPEN
+
+
+def test_l02_a_trip_opens_a_circuit_without_a_window_too() -> None:
+    circuit = breaker(count_policy(sliding_window=None, consecutive_failures=9))
+    circuit.acquire().settle(Trip())
+    assert circuit.state is State.OPEN
