@@ -435,6 +435,18 @@ def test_f11_a_look_after_the_end_of_a_local_override_finds_the_state_of_the_fle
     assert shared.mode is Mode.DISABLED  # a look changes nothing
 
 
+@pytest.mark.parametrize(
+    ("reason", "told"), [("9 of 9 failed", "9 of 9 failed"), ("", "the fleet's view is in")]
+)
+def test_f11_what_is_in_force_after_a_local_override_is_told_with_its_reason(reason: str, told: str) -> None:
+    shared = machine(None, replace(PROBING, reason=reason))
+    shared.set_mode(Mode.DISABLED, START, None, None, None)
+    shared.clear_mode(START + 1, None, None)
+    last = [event for event in shared.events or () if isinstance(event, StateChanged)][-1]
+    assert (last.to_state, last.phase) == (State.HALF_OPEN, "probing")
+    assert last.reason.startswith(told)
+
+
 def test_f11_a_look_after_the_end_of_a_local_override_finds_that_of_the_fleet() -> None:
     shared = overridden(left=60.0)
     shared.set_mode(Mode.DISABLED, START, 2.0, None, None, True)
@@ -477,6 +489,20 @@ def test_the_first_call_after_the_wait_tells_that_it_is_over() -> None:
     asking(shared, START + 10)
     assert told_by(shared)[1:] == [(State.OPEN, State.HALF_OPEN, "probing", "fleet")]
     assert (shared.events or [])[-1].reason == "wait in open is over"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("view", [OPEN, PROBING], ids=["open", "probing"])
+def test_f7_the_loss_of_the_store_begins_an_era_and_is_told_if_it_opens(view: FleetView) -> None:
+    shared = machine(None, view)
+    era = shared.phase.era
+    shared.fall_back(START + 1, 0.5)
+    assert shared.phase.era == era + 1
+    assert shared.effective(START + 1) == (State.OPEN, None)
+    changes = [event for event in shared.events or () if isinstance(event, StateChanged)]
+    # An open circuit stays open: there is nothing to tell.
+    assert [change.reason for change in changes[1:]] == (
+        ["the store of the circuit is lost"] if view is PROBING else []
+    )
 
 
 def test_changes_of_this_process_alone_are_told_as_of_a_circuit_that_is_not_shared() -> None:
