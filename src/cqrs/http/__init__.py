@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cqrs.http.errors import ContractError as ContractError
     from cqrs.http.errors import DiscoveryError as DiscoveryError
     from cqrs.http.errors import HTTPClientError as HTTPClientError
+    from cqrs.http.errors import HTTPClosedError as HTTPClosedError
     from cqrs.http.errors import HTTPConnectionError as HTTPConnectionError
     from cqrs.http.errors import HTTPDeadlineError as HTTPDeadlineError
     from cqrs.http.errors import HTTPError as HTTPError
@@ -155,6 +156,7 @@ _TABLE = {
     "DiscoveryError": "cqrs.http.errors",
     "Err": "cqrs.http.results",
     "HTTPClientError": "cqrs.http.errors",
+    "HTTPClosedError": "cqrs.http.errors",
     "HTTPConnectionError": "cqrs.http.errors",
     "HTTPDeadlineError": "cqrs.http.errors",
     "HTTPError": "cqrs.http.errors",
@@ -261,6 +263,7 @@ __all__ = [
     "DiscoveryError",
     "Err",
     "HTTPClientError",
+    "HTTPClosedError",
     "HTTPConnectionError",
     "HTTPDeadlineError",
     "HTTPError",

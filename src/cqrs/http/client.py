@@ -14,6 +14,7 @@ from cqrs.http.core import Calls, Params
 from cqrs.http.errors import (
     DiscoveryError,
     HTTPClientError,
+    HTTPClosedError,
     HTTPDeadlineError,
     HTTPPoolTimeoutError,
     HTTPUnavailableError,
@@ -30,7 +31,7 @@ ResponseT = TypeVar("ResponseT", bound=Response)
 _ANSWERED = (HTTPClientError, CircuitOpenError)
 """What ``errors_as_results`` makes a result of."""
 
-_NOT_ITS_FAULT = (DiscoveryError, HTTPDeadlineError, HTTPPoolTimeoutError)
+_NOT_ITS_FAULT = (DiscoveryError, HTTPClosedError, HTTPDeadlineError, HTTPPoolTimeoutError)
 """What keeps an instance from answering and says nothing of it."""
 
 

@@ -13,6 +13,7 @@
     │       │   ├── HTTPPoolTimeoutError  all connections of this program were in use; nothing was sent
     │       │   └── HTTPDeadlineError     the deadline had passed already; nothing was sent
     │       ├── HTTPConnectionError no connection, or it was lost (also a ConnectionError)
+    │       │   └── HTTPClosedError       the transport was closed while the call was under way
     │       └── DiscoveryError      nobody could say where the service is
     ├── CircuitOpenError            a circuit breaker did not let the call through
     └── ConfigurationError
@@ -146,6 +147,10 @@ class HTTPDeadlineError(HTTPTimeoutError):
 
 class HTTPConnectionError(HTTPUnavailableError, builtins.ConnectionError):
     """There was no connection, or it was lost before the answer was complete."""
+
+
+class HTTPClosedError(HTTPConnectionError):
+    """The transport was closed, by this program, while the call was under way; says nothing of the server."""
 
 
 class DiscoveryError(HTTPUnavailableError, builtins.ConnectionError):

@@ -13,6 +13,7 @@ from cqrs.circuit_breaker.phases import Grant
 from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 from cqrs.http.errors import (
     DiscoveryError,
+    HTTPClosedError,
     HTTPDeadlineError,
     HTTPError,
     HTTPPoolTimeoutError,
@@ -30,7 +31,14 @@ _FAILURE, _IGNORED, _INCONCLUSIVE, _SUCCESS = (
 NEUTRAL = frozenset({408, 429})
 """Statuses that are neutral also where other 4xx are taken for successes."""
 
-_UNSENT = (HTTPRequestError, HTTPPoolTimeoutError, HTTPDeadlineError, DiscoveryError, CircuitOpenError)
+_UNSENT = (
+    HTTPRequestError,
+    HTTPPoolTimeoutError,
+    HTTPDeadlineError,
+    HTTPClosedError,
+    DiscoveryError,
+    CircuitOpenError,
+)
 
 Errors = tuple[type[BaseException], ...]
 

@@ -167,11 +167,17 @@ class Caller:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
-    def close(self) -> None:
+    def close_transport(self) -> None:
+        """Close the transport; its loop goes on."""
         if self._loop is None:
             self.transport.close()
+        else:
+            self._run(self.transport.aclose())
+
+    def close(self) -> None:
+        self.close_transport()
+        if self._loop is None:
             return
-        self._run(self.transport.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(20)
         self._loop.run_until_complete(asyncio.sleep(0))  # what was closed last

@@ -13,10 +13,18 @@ import httpx
 import httpx2
 import pytest
 
+from cqrs.circuit_breaker import Verdict
 from cqrs.exceptions import ConfigurationError
-from cqrs.http.errors import HTTPConnectionError, HTTPPoolTimeoutError, HTTPResponseError, HTTPTimeoutError
+from cqrs.http.errors import (
+    HTTPClosedError,
+    HTTPConnectionError,
+    HTTPPoolTimeoutError,
+    HTTPResponseError,
+    HTTPTimeoutError,
+)
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
 from cqrs.http.models import FormValue
+from cqrs.http.outcomes import Outcomes
 from cqrs.http.transports.httpx import AsyncHttpxTransport, SyncHttpxTransport
 from tests.integration.http.peer import ALL, ASYNCHRONOUS, OK, Caller, Exchange, Peer, caller
 
@@ -419,3 +427,33 @@ def test_proxies_are_asked(make_caller: Make) -> None:
 def test_wrong_arguments_are_refused(make_caller: Make, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         make_caller(**options)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_closing_a_transport_ends_its_calls_and_says_so(name: str) -> None:
+    """A shutdown must not look like an outage of the server: a circuit that a fleet shares would open."""
+    arrived = threading.Event()
+
+    def hang(exchange: Exchange) -> bool:
+        arrived.set()
+        return exchange.hang()
+
+    with Peer(hang) as peer:
+        call = caller(name)
+        found: list[BaseException] = []
+
+        def ask() -> None:
+            try:
+                call(HTTPRequest("GET", peer.url), LONG)
+            except Exception as error:
+                found.append(error)
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        assert arrived.wait(20)
+        call.close_transport()
+        thread.join(20)
+        assert not thread.is_alive()
+        call.close()
+    assert [type(error) for error in found] == [HTTPClosedError]
+    assert Outcomes().of_error(found[0]) is Verdict.INCONCLUSIVE

@@ -70,6 +70,7 @@ class AsyncAiohttpTransport:
         self._limit = count("max_body_size", max_body_size, 1)
         self._redirects = count("follow_redirects", follow_redirects, 0)
         self._running = 0
+        self._closings = 0
         self._timeouts: tuple[HTTPTimeout | None, Any] = (None, None)
         self._sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = (
             weakref.WeakKeyDictionary()
@@ -79,7 +80,7 @@ class AsyncAiohttpTransport:
         self, request: HTTPRequest, client_name: str, path: str, timeout: HTTPTimeout
     ) -> HTTPResponse:
         """Send a request and return the answer, read to its end."""
-        scope = asyncio.timeout(timeout.limit)
+        scope, closings = asyncio.timeout(timeout.limit), self._closings
         self._running += 1
         try:
             async with scope:
@@ -96,6 +97,8 @@ class AsyncAiohttpTransport:
             ours = self._translated(error, request, timeout, scope.expired())
             if ours is None:
                 raise
+            if closings != self._closings:
+                ours = failures.closed_meanwhile(ours, request)
             raise ours from error
         finally:
             self._running -= 1
@@ -212,7 +215,11 @@ class AsyncAiohttpTransport:
         return None
 
     async def aclose(self) -> None:
-        """Close the connections of this event loop; a later call makes new ones."""
+        """Close the connections of this event loop; a later call makes new ones.
+
+        Calls that are under way end in ``HTTPClosedError``.
+        """
+        self._closings += 1
         session = self._sessions.pop(asyncio.get_running_loop(), None)
         if session is not None:
             await session.close()

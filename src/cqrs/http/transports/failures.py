@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator
 from typing import cast
 
-from cqrs.http.errors import HTTPConnectionError, HTTPPoolTimeoutError, HTTPTimeoutError
+from cqrs.http.errors import HTTPClosedError, HTTPConnectionError, HTTPPoolTimeoutError, HTTPTimeoutError
 from cqrs.http.messages import HTTPRequest, HTTPTimeout
 
 
@@ -58,6 +58,13 @@ def incomplete(error: BaseException | str, request: HTTPRequest) -> HTTPConnecti
     if isinstance(error, str):
         return HTTPConnectionError(f"what was received is no complete answer: {error}", request)
     return connection_error(error, request, f"what was received is no complete answer: {_told(error)}")
+
+
+def closed_meanwhile(error: Exception, request: HTTPRequest) -> Exception:
+    """Return the error of a call whose transport was closed while it was under way."""
+    if isinstance(error, HTTPConnectionError):
+        return HTTPClosedError("the transport was closed while the call was under way", request)
+    return error
 
 
 def timeout_error(which: str, request: HTTPRequest, timeout: HTTPTimeout) -> HTTPTimeoutError:

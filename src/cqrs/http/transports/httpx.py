@@ -81,7 +81,7 @@ class AsyncHttpxTransport(HttpxExchange):
         self, request: HTTPRequest, client_name: str, path: str, timeout: HTTPTimeout
     ) -> HTTPResponse:
         """Send a request and return the answer, read to its end."""
-        scope = asyncio.timeout(timeout.limit)
+        scope, closings = asyncio.timeout(timeout.limit), self._closings
         try:
             async with scope:
                 url = request.url
@@ -97,6 +97,8 @@ class AsyncHttpxTransport(HttpxExchange):
             ours = self._translated(error, request, timeout, scope.expired())
             if ours is None:
                 raise
+            if closings != self._closings:
+                ours = failures.closed_meanwhile(ours, request)
             raise ours from error
 
     async def _exchange(self, request: HTTPRequest, url: str, timeout: HTTPTimeout) -> HTTPResponse:
@@ -134,7 +136,11 @@ class AsyncHttpxTransport(HttpxExchange):
         return pool
 
     async def aclose(self) -> None:
-        """Close the connections of this event loop; a later call makes new ones."""
+        """Close the connections of this event loop; a later call makes new ones.
+
+        Calls that are under way end in ``HTTPClosedError``.
+        """
+        self._closings += 1
         for pool in self._pools.pop(asyncio.get_running_loop(), {}).values():
             await pool.aclose()
         if self._transport is not None:
@@ -190,7 +196,7 @@ class SyncHttpxTransport(HttpxExchange):
         self, request: HTTPRequest, client_name: str, path: str, timeout: HTTPTimeout
     ) -> HTTPResponse:
         """Send a request and return the answer, read to its end."""
-        deadline = self._deadline
+        deadline, closings = self._deadline, self._closings
         deadline.at = time.monotonic() + timeout.limit
         try:
             url = request.url
@@ -206,6 +212,8 @@ class SyncHttpxTransport(HttpxExchange):
             ours = self._translated(error, request, timeout, deadline.left() <= 0)
             if ours is None:
                 raise
+            if closings != self._closings:
+                ours = failures.closed_meanwhile(ours, request)
             raise ours from error
         finally:
             deadline.at = math.inf
@@ -247,7 +255,8 @@ class SyncHttpxTransport(HttpxExchange):
         return pool
 
     def close(self) -> None:
-        """Close the connections; a later call makes new ones."""
+        """Close the connections; a later call makes new ones. Calls under way end in ``HTTPClosedError``."""
+        self._closings += 1
         with self._lock:
             closing, self._pools = self._pools, {}
         for pool in closing.values():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
 import os
+import socket
 import ssl
 import threading
 import time
@@ -220,6 +222,10 @@ class _Stream:
             self._inner.write(part, self._deadline.shorten(timeout, self._core.WriteTimeout))
 
     def close(self) -> None:
+        connection: socket.socket | None = self._inner.get_extra_info("socket")
+        if connection is not None:
+            with contextlib.suppress(OSError):  # it is closed already, by whichever side
+                connection.shutdown(socket.SHUT_RDWR)  # or a thread that waits for it would go on waiting
         self._inner.close()
 
     def start_tls(
