@@ -89,6 +89,14 @@ def test_a_ramp_ends_with_the_first_call_after_it() -> None:
     assert all(isinstance(shared.admit_ramping(START + 8), Grant) for _ in range(20))
 
 
+@pytest.mark.parametrize("view", [OPEN, PROBING], ids=["open", "probing"])
+def test_a_call_that_saw_a_ramp_does_not_end_what_has_come_since(view: FleetView) -> None:
+    shared = machine(ramp_policy(duration=8.0), RAMPING)
+    shared.adopt(replace(view, epoch=4, sequence=4), START, 0.0)
+    shared.admit_ramping(START)
+    assert shared.effective(START) == machine(None, view).effective(START)
+
+
 def test_a_circuit_that_opened_by_itself_in_the_ramp_still_probes_after_it() -> None:
     shared = machine(ramp_policy(minimum=1, duration=8.0, initial=0.5), RAMPING)
     while shared.effective(START)[0] is State.HALF_OPEN:
