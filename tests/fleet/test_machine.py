@@ -263,6 +263,13 @@ def test_f9_time_in_good_health_goes_on_through_the_fleets_changes() -> None:
     assert (shared.effective(START + 30)[0], shared.streak) == (State.OPEN, 1)
 
 
+def test_a_newer_view_does_not_hurry_the_calls_that_wait_for_the_answer_of_one() -> None:
+    shared = machine(None, PROBING)
+    asking(shared, START)
+    shared.adopt(replace(PROBING, sequence=3), START + 4.5, 0.5)
+    assert wait_of(ask(shared, START + 4.5)) == 0.5
+
+
 # ---------------------------------------------------------------------- without a store
 
 
@@ -390,6 +397,15 @@ def test_f11_an_order_for_all_circuits_is_told_with_actor_and_reason() -> None:
     assert [(event.mode, event.actor, event.reason) for event in told[1:]] == [(Mode.ENABLED, None, None)]
 
 
+@pytest.mark.parametrize(("actor", "reason"), [("ann", "INC-42"), ("", "")])
+def test_f11_an_order_for_one_circuit_is_told_with_actor_and_reason_if_it_has_them(
+    actor: str, reason: str
+) -> None:
+    shared = machine(None, replace(CLOSED, mode=Mode.DISABLED, actor=actor, reason=reason))
+    told = [event for event in shared.events or () if isinstance(event, OverrideChanged)]
+    assert [(event.actor, event.reason) for event in told] == [(actor or None, reason or None)]
+
+
 def test_f11_an_order_for_all_circuits_that_is_heard_again_is_not_told_again() -> None:
     shared = machine()
     for _ in range(2):
@@ -496,7 +512,8 @@ def test_the_first_call_after_the_wait_tells_that_it_is_over() -> None:
     assert len(told_by(shared)) == 1
     asking(shared, START + 10)
     assert told_by(shared)[1:] == [(State.OPEN, State.HALF_OPEN, "probing", "fleet")]
-    assert (shared.events or [])[-1].reason == "wait in open is over"  # type: ignore[attr-defined]
+    last = [event for event in shared.events or () if isinstance(event, StateChanged)][-1]
+    assert last.reason == "wait in open is over"
 
 
 @pytest.mark.parametrize("view", [OPEN, PROBING], ids=["open", "probing"])
@@ -566,6 +583,10 @@ def test_a_circuit_with_failures_in_a_row_is_at_rest_when_a_success_has_been_tak
 @pytest.mark.parametrize("view", [OPEN, PROBING, RAMPING], ids=["open", "probing", "ramping"])
 def test_a_circuit_behind_the_fleets_state_is_not_at_rest(view: FleetView) -> None:
     assert not machine(None, view).at_rest()
+
+
+def test_a_circuit_in_which_nobody_has_failed_in_a_row_is_at_rest() -> None:
+    assert machine(row_policy(3), CLOSED).at_rest()
 
 
 def test_a_circuit_in_which_others_have_failed_in_a_row_is_not_at_rest() -> None:
