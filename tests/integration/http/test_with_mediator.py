@@ -12,11 +12,13 @@ from cqrs.container import BuiltinContainer
 from cqrs.http import (
     AsyncCircuitBreakerMiddleware,
     AsyncClientFactory,
+    AsyncDeadlineMiddleware,
     AsyncStaticDiscovery,
     HTTPError,
     HTTPTimeoutError,
     Registry,
 )
+from cqrs.middlewares import DeadlineMiddleware
 from cqrs.requests.bootstrap import bootstrap
 from tests.unit.http.support import ENDPOINTS, Script, User, users
 
@@ -115,3 +117,22 @@ async def test_an_error_status_reaches_the_caller_unless_it_is_named() -> None:
     )
     with pytest.raises(HTTPError, match="404 Not Found"):
         await greet(sending)
+
+
+async def test_the_deadline_of_a_request_reaches_the_client() -> None:
+    script = Script(200)
+    users_ = Users(script, AsyncCircuitBreakerMiddleware(), users())
+    users_.factory.add_middleware(AsyncDeadlineMiddleware("X-Left-Ms"))
+    container = BuiltinContainer()
+    container.register_instance(Users, users_)
+    sending = bootstrap(
+        di_container=container,
+        queries_mapper=lambda mapper: mapper.bind(Greet, GreetByName),
+        middlewares=[DeadlineMiddleware(5)],
+    )
+    answer: Greeting = await sending.send(Greet(username="alice"))
+    assert answer.text == "Hello alice"
+    assert 0 < script.timeouts[0].limit <= 5
+    assert 0 < int(script.sent[0].header("X-Left-Ms")) <= 5000
+    await (await users_.factory("api")).resource(User).get({"username": "alice"})
+    assert script.timeouts[1].limit == 45, "outside of a request there is none"
