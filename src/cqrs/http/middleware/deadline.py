@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cqrs.circuit_breaker import validation
 from cqrs.deadlines import remaining
 from cqrs.http.errors import HTTPDeadlineError
 from cqrs.http.flow import AsyncFlow, Flow, FlowMiddleware, Send, SyncFlow
@@ -18,21 +19,26 @@ class DeadlineMiddleware(FlowMiddleware):
     Args:
         header: name of a header that tells the server how many milliseconds are left, a whole number >= 1,
             say ``"X-Request-Timeout-Ms"``; ``None``: none is sent.
+        reserve: seconds of what is left that are kept back, >= 0: for the fallback that answers when the call
+            has timed out. Without it the call and the work that it is for run out of time at one moment.
 
     Raises:
-        ConfigurationError: no header can have this name.
+        ConfigurationError: no header can have this name, or ``reserve`` is negative or no number.
     """
 
-    def __init__(self, header: str | None = None) -> None:
+    def __init__(self, header: str | None = None, *, reserve: float = 0.0) -> None:
         if header is not None:
             checked({header: "1"})
         self._header = header
+        self._reserve = validation.seconds("reserve", reserve, strict=False)
 
     def flow(self, request: HTTPRequest, client_name: str, path: str, timeout: HTTPTimeout) -> Flow:
         left = remaining()
         if left is not None:
+            left -= self._reserve
             if left <= 0:
-                raise HTTPDeadlineError("nothing was sent: the deadline has passed already", request)
+                what = "has passed already" if self._reserve == 0 else "leaves no more than the reserve"
+                raise HTTPDeadlineError(f"nothing was sent: the deadline {what}", request)
             timeout = timeout.within(left)
             if self._header is not None:
                 milliseconds = max(1, int(min(left, timeout.limit) * 1000))

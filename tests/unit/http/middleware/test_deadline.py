@@ -79,3 +79,21 @@ def test_nor_does_a_circuit_further_out(side: Side) -> None:
 def test_a_header_needs_a_name(side: Side) -> None:
     with pytest.raises(ConfigurationError, match="no header name"):
         side.make(deadline, "DeadlineMiddleware", "X Left")
+
+
+def test_a_reserve_is_kept_back_for_whoever_answers_instead(side: Side, clock: FakeClock) -> None:
+    server = Server()
+    middleware = side.make(deadline, "DeadlineMiddleware", "X-Left", reserve=0.5)
+    with deadline_of(3):
+        side.call(server, middleware, timeout=HTTPTimeout(30))
+        clock.advance(2.5)
+        with pytest.raises(HTTPDeadlineError, match="leaves no more than the reserve"):
+            side.call(server, middleware, timeout=HTTPTimeout(30))
+    assert server.timeouts == [HTTPTimeout(2.5, 2.5, 2.5)]
+    assert server.headers() == {"x-left": "2500"}
+
+
+@pytest.mark.parametrize("reserve", [-1, float("nan"), "1", None])
+def test_a_reserve_that_is_no_time_is_refused(side: Side, reserve: object) -> None:
+    with pytest.raises(ConfigurationError, match="reserve"):
+        side.make(deadline, "DeadlineMiddleware", reserve=reserve)
