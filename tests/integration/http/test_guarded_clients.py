@@ -266,7 +266,7 @@ async def test_cancelling_while_the_body_comes_counts_neither_way_against_the_ho
                     began.set()
                     await response.aread()
 
-            for job in (read, read_httpx):
+            for count, job in enumerate((read, read_httpx), 1):
                 began = asyncio.Event()
                 task = asyncio.create_task(job())
                 await began.wait()
@@ -276,4 +276,5 @@ async def test_cancelling_while_the_body_comes_counts_neither_way_against_the_ho
                 [name] = guard.breakers
                 figures = guard.breakers[name].snapshot()
                 assert (figures.failed, figures.in_flight) == (0, 0)
+                assert (figures.cancelled, figures.succeeded) == (count, 0)
                 assert guard.breakers[name].state is State.CLOSED

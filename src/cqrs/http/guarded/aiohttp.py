@@ -129,8 +129,9 @@ class CircuitBreakerMiddleware:
                 held.failed(error)
                 return
             raised = sys.exc_info()[1]
-            if not content.at_eof() and type(raised) is TimeoutError:
-                held.failed(raised)  # the total timeout, which leaves no trace in the body
+            gone = isinstance(raised, asyncio.CancelledError) or type(raised) is TimeoutError
+            if raised is not None and gone and not content.at_eof():
+                held.failed(raised)  # the total timeout, or a cancelled reader: no trace of it in the body
             else:
                 held.ended()
 
