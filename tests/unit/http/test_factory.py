@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import weakref
@@ -134,6 +135,11 @@ def test_threads_that_ask_at_once_get_one_client_over_one_transport() -> None:
     factory.close()
 
 
+async def asked(client: Any) -> Any:
+    # In here: asyncio.run keeps its finished task, and with it the result, in a cycle of its own in Python 3.12.
+    return weakref.ref((await client.users.get({"username": "bob"})).unwrap_err())()
+
+
 @pytest.mark.parametrize("threshold", [1, 2], ids=["a rejection", "a refused connection"])
 def test_an_error_that_is_a_result_is_gone_with_it(kit: Kit, threshold: int) -> None:
     def refuse(request: HTTPRequest) -> Any:
@@ -144,7 +150,10 @@ def test_an_error_that_is_a_result_is_gone_with_it(kit: Kit, threshold: int) -> 
     gc.collect()
     gc.disable()
     try:
-        kept = weakref.ref(kit.run(client.users.get({"username": "bob"})).unwrap_err())
-        assert kept() is None, "no cycle of frames"
+        if kit.asynchronous:
+            kept = asyncio.run(asked(client))
+        else:
+            kept = weakref.ref(client.users.get({"username": "bob"}).unwrap_err())()
+        assert kept is None, "no cycle of frames"
     finally:
         gc.enable()
