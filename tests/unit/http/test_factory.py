@@ -136,7 +136,7 @@ def test_threads_that_ask_at_once_get_one_client_over_one_transport() -> None:
 
 
 async def asked(client: Any) -> Any:
-    # In here: asyncio.run keeps its finished task, and with it the result, in a cycle of its own in Python 3.12.
+    # In here: in Python 3.12 asyncio.run keeps its finished task, and so the result, in a cycle of its own.
     return weakref.ref((await client.users.get({"username": "bob"})).unwrap_err())()
 
 
