@@ -18,11 +18,15 @@ class Fake:
     def __init__(self, answer: str = "primary", dies: bool = False) -> None:
         self.connected = True
         self.asked: list[str] = []
+        self.busy = asyncio.Event()
+        """Set once it was asked several times."""
         self._answer = answer
         self._dies = dies
 
     async def ask(self, number: int, sku: str) -> dict[str, Any]:
         self.asked.append(sku)
+        if len(self.asked) == 3:
+            self.busy.set()
         if self._dies:
             self.connected = False
             raise GoneError
@@ -71,11 +75,11 @@ async def test_an_error_of_the_shop_is_a_lost_answer() -> None:
 
 
 async def test_the_load_ends_with_every_request_answered() -> None:
-    made, facts = front(Fake())
-    stop = asyncio.Event()
+    member, stop = Fake(), asyncio.Event()
+    made, facts = front(member)
     async with asyncio.TaskGroup() as group:
         group.create_task(drive(made, facts, 500.0, 1, stop))
-        await asyncio.sleep(0.1)
+        await member.busy.wait()
         stop.set()
     assert facts.ended is not None
-    assert 0 < facts.sent == len(facts.asked)
+    assert 3 <= facts.sent == len(facts.asked)
