@@ -457,3 +457,32 @@ def test_closing_a_transport_ends_its_calls_and_says_so(name: str) -> None:
         call.close()
     assert [type(error) for error in found] == [HTTPClosedError]
     assert Outcomes().of_error(found[0]) is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("name", ASYNCHRONOUS)
+def test_closing_in_one_event_loop_explains_nothing_in_another(name: str) -> None:
+    arrived, cut = threading.Event(), threading.Event()
+
+    def break_off(exchange: Exchange) -> bool:
+        arrived.set()
+        return cut.wait(20)
+
+    with Peer(break_off) as peer:
+        call = caller(name)
+        found: list[BaseException] = []
+
+        def ask() -> None:
+            try:
+                call(HTTPRequest("GET", peer.url), LONG)
+            except Exception as error:
+                found.append(error)
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        assert arrived.wait(20)
+        asyncio.run(call.transport.aclose())  # of a loop that has no connections
+        cut.set()
+        thread.join(20)
+        assert not thread.is_alive()
+        call.close()
+    assert [type(error) for error in found] == [HTTPConnectionError], "the server did that"

@@ -15,6 +15,7 @@ from cqrs.http.errors import HTTPRequestError
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
 from cqrs.http.transports import addresses, failures, outgoing, pools
 from cqrs.http.transports.bodies import DEFAULT_LIMIT, Body
+from cqrs.http.transports.calls import AsyncCalls
 from cqrs.http.transports.validation import count
 
 _LARGE = 1024 * 1024
@@ -23,7 +24,7 @@ _LARGE = 1024 * 1024
 _SKIPPED = ("User-Agent", "Accept", "Accept-Encoding")
 
 
-class AsyncAiohttpTransport:
+class AsyncAiohttpTransport(AsyncCalls):
     """Sends requests of asynchronous clients through ``aiohttp``.
 
     There is one session per event loop, made by its first call, without cookies; ``aclose()`` closes the one
@@ -59,6 +60,7 @@ class AsyncAiohttpTransport:
             import aiohttp
         except ImportError:
             raise ImportError('aiohttp is not installed: pip install "holdfast[aiohttp]"') from None
+        super().__init__()
         self._aiohttp: Any = aiohttp
         if client is not None and not isinstance(client, aiohttp.ClientSession):
             raise ConfigurationError(f"AsyncAiohttpTransport needs an aiohttp.ClientSession, got {client!r}")
@@ -69,39 +71,10 @@ class AsyncAiohttpTransport:
         self._connections = count("max_connections", max_connections, 1)
         self._limit = count("max_body_size", max_body_size, 1)
         self._redirects = count("follow_redirects", follow_redirects, 0)
-        self._running = 0
-        self._closings = 0
         self._timeouts: tuple[HTTPTimeout | None, Any] = (None, None)
         self._sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = (
             weakref.WeakKeyDictionary()
         )
-
-    async def __call__(
-        self, request: HTTPRequest, client_name: str, path: str, timeout: HTTPTimeout
-    ) -> HTTPResponse:
-        """Send a request and return the answer, read to its end."""
-        scope, closings = asyncio.timeout(timeout.limit), self._closings
-        self._running += 1
-        try:
-            async with scope:
-                url = request.url
-                response = await self._exchange(request, url, timeout)
-                for _ in range(self._redirects):
-                    further = addresses.next_url(request, url, response)
-                    if further is None:
-                        break
-                    url = further
-                    response = await self._exchange(request, url, timeout)
-                return response
-        except Exception as error:
-            ours = self._translated(error, request, timeout, scope.expired())
-            if ours is None:
-                raise
-            if closings != self._closings:
-                ours = failures.closed_meanwhile(ours, request)
-            raise ours from error
-        finally:
-            self._running -= 1
 
     async def _exchange(self, request: HTTPRequest, url: str, timeout: HTTPTimeout) -> HTTPResponse:
         origin, target = addresses.split(url, request)
@@ -219,7 +192,7 @@ class AsyncAiohttpTransport:
 
         Calls that are under way end in ``HTTPClosedError``.
         """
-        self._closings += 1
+        self._note_closing()
         session = self._sessions.pop(asyncio.get_running_loop(), None)
         if session is not None:
             await session.close()

@@ -18,10 +18,11 @@ from typing import Any
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
 from cqrs.http.transports import addresses, failures, pools
 from cqrs.http.transports.bodies import DEFAULT_LIMIT
+from cqrs.http.transports.calls import AsyncCalls
 from cqrs.http.transports.httpx_exchange import HttpxExchange, Verify
 
 
-class AsyncHttpxTransport(HttpxExchange):
+class AsyncHttpxTransport(HttpxExchange, AsyncCalls):
     """Sends requests of asynchronous clients through ``httpx2`` or ``httpx``.
 
     There is one pool per event loop; ``aclose()`` closes the one of the loop that it runs in. Timeouts: to
@@ -61,7 +62,9 @@ class AsyncHttpxTransport(HttpxExchange):
         follow_redirects: int = 0,
         library: ModuleType | str | None = None,
     ) -> None:
-        super().__init__(
+        AsyncCalls.__init__(self)
+        HttpxExchange.__init__(
+            self,
             client,
             transport=transport,
             verify_certificate=verify_certificate,
@@ -76,30 +79,6 @@ class AsyncHttpxTransport(HttpxExchange):
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Any]] = (
             weakref.WeakKeyDictionary()
         )
-
-    async def __call__(
-        self, request: HTTPRequest, client_name: str, path: str, timeout: HTTPTimeout
-    ) -> HTTPResponse:
-        """Send a request and return the answer, read to its end."""
-        scope, closings = asyncio.timeout(timeout.limit), self._closings
-        try:
-            async with scope:
-                url = request.url
-                response = await self._exchange(request, url, timeout)
-                for _ in range(self._redirects):
-                    further = addresses.next_url(request, url, response)
-                    if further is None:
-                        break
-                    url = further
-                    response = await self._exchange(request, url, timeout)
-                return response
-        except Exception as error:
-            ours = self._translated(error, request, timeout, scope.expired())
-            if ours is None:
-                raise
-            if closings != self._closings:
-                ours = failures.closed_meanwhile(ours, request)
-            raise ours from error
 
     async def _exchange(self, request: HTTPRequest, url: str, timeout: HTTPTimeout) -> HTTPResponse:
         response: Any
@@ -140,7 +119,7 @@ class AsyncHttpxTransport(HttpxExchange):
 
         Calls that are under way end in ``HTTPClosedError``.
         """
-        self._closings += 1
+        self._note_closing()
         for pool in self._pools.pop(asyncio.get_running_loop(), {}).values():
             await pool.aclose()
         if self._transport is not None:
@@ -187,6 +166,7 @@ class SyncHttpxTransport(HttpxExchange):
             follow_redirects=follow_redirects,
             library=library,
         )
+        self._closings = 0
         self._deadline = pools.Deadline()
         self._backend = pools.DeadlineBackend(self._library, self._deadline)
         self._pools: dict[str, Any] = {}

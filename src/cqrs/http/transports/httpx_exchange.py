@@ -50,7 +50,6 @@ class HttpxExchange:
             )
         self._limit = count("max_body_size", max_body_size, 1)
         self._redirects = count("follow_redirects", follow_redirects, 0)
-        self._closings: int = 0
         given = client if client is not None else transport
         method = (
             "send" if client is not None else f"handle_{self._kind.lower()}{'_' * bool(self._kind)}request"
