@@ -11,15 +11,12 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Mapping
-from types import ModuleType
 from typing import Any
 
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
 from cqrs.http.transports import addresses, failures, pools
-from cqrs.http.transports.bodies import DEFAULT_LIMIT
 from cqrs.http.transports.calls import AsyncCalls
-from cqrs.http.transports.httpx_exchange import HttpxExchange, Verify
+from cqrs.http.transports.httpx_exchange import HttpxExchange
 
 
 class AsyncHttpxTransport(HttpxExchange, AsyncCalls):
@@ -48,34 +45,8 @@ class AsyncHttpxTransport(HttpxExchange, AsyncCalls):
 
     _kind = "Async"
 
-    def __init__(
-        self,
-        client: Any = None,
-        *,
-        transport: Any = None,
-        verify_certificate: Verify = True,
-        proxies: Mapping[str, str] | None = None,
-        http2: bool = False,
-        max_connections: int = 100,
-        max_keepalive: int = 20,
-        max_body_size: int = DEFAULT_LIMIT,
-        follow_redirects: int = 0,
-        library: ModuleType | str | None = None,
-    ) -> None:
+    def _prepare(self) -> None:
         AsyncCalls.__init__(self)
-        HttpxExchange.__init__(
-            self,
-            client,
-            transport=transport,
-            verify_certificate=verify_certificate,
-            proxies=proxies,
-            http2=http2,
-            max_connections=max_connections,
-            max_keepalive=max_keepalive,
-            max_body_size=max_body_size,
-            follow_redirects=follow_redirects,
-            library=library,
-        )
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Any]] = (
             weakref.WeakKeyDictionary()
         )
@@ -140,32 +111,7 @@ class SyncHttpxTransport(HttpxExchange):
         library: as for ``AsyncHttpxTransport``.
     """
 
-    def __init__(
-        self,
-        client: Any = None,
-        *,
-        transport: Any = None,
-        verify_certificate: Verify = True,
-        proxies: Mapping[str, str] | None = None,
-        http2: bool = False,
-        max_connections: int = 100,
-        max_keepalive: int = 20,
-        max_body_size: int = DEFAULT_LIMIT,
-        follow_redirects: int = 0,
-        library: ModuleType | str | None = None,
-    ) -> None:
-        super().__init__(
-            client,
-            transport=transport,
-            verify_certificate=verify_certificate,
-            proxies=proxies,
-            http2=http2,
-            max_connections=max_connections,
-            max_keepalive=max_keepalive,
-            max_body_size=max_body_size,
-            follow_redirects=follow_redirects,
-            library=library,
-        )
+    def _prepare(self) -> None:
         self._closings = 0
         self._deadline = pools.Deadline()
         self._backend = pools.DeadlineBackend(self._library, self._deadline)

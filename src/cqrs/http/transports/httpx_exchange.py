@@ -66,6 +66,11 @@ class HttpxExchange:
         self._core: Any = pools.core_of(self._library)
         self._client: Any = client
         self._transport: Any = transport
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make what calls of this kind need; the last step of the construction."""
+        raise NotImplementedError
 
     def _split(self, request: HTTPRequest, url: str) -> tuple[addresses.Origin, str, dict[str, str]]:
         origin, target = addresses.split(url, request)
