@@ -15,7 +15,13 @@ from typing import Any
 from cqrs.circuit_breaker import Backoff, CircuitOpenError, validation
 from cqrs.deadlines import remaining
 from cqrs.exceptions import ConfigurationError
-from cqrs.http.errors import DiscoveryError, HTTPError, HTTPPoolTimeoutError
+from cqrs.http.errors import (
+    DiscoveryError,
+    HTTPClosedError,
+    HTTPDeadlineError,
+    HTTPError,
+    HTTPPoolTimeoutError,
+)
 from cqrs.http.flow import AsyncFlow, Flow, FlowMiddleware, Send, Sleep, SyncFlow
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
 from cqrs.http.outcomes import retry_after
@@ -28,6 +34,9 @@ STATUSES = (502, 503, 504)
 """Statuses that may pass."""
 
 BACKOFF = Backoff(initial=0.05, multiplier=2.0, max=1.0, jitter=0.9)
+
+_OVER = (HTTPClosedError, HTTPDeadlineError)
+"""What ends the work itself: another try is too late, or opens connections that a shutdown has closed."""
 
 # What libraries raise before there is a connection; in none of them can the server have seen the request.
 _UNCONNECTED = frozenset(
@@ -155,7 +164,7 @@ class RetryMiddleware(FlowMiddleware):
         if isinstance(error, CircuitOpenError):
             asked = error.retry_after
             return None if asked is None else max(self._pause(tried), asked)
-        if not isinstance(error, (TimeoutError, ConnectionError)):
+        if isinstance(error, _OVER) or not isinstance(error, (TimeoutError, ConnectionError)):
             return None
         again = unsent(error) or (request.method in self._methods and repeatable(request))
         return self._pause(tried) if again else None

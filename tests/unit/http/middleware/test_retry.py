@@ -15,7 +15,9 @@ from cqrs.deadlines import deadline
 from cqrs.exceptions import ConfigurationError
 from cqrs.http.errors import (
     DiscoveryError,
+    HTTPClosedError,
     HTTPConnectionError,
+    HTTPDeadlineError,
     HTTPError,
     HTTPPoolTimeoutError,
     HTTPResponseError,
@@ -78,6 +80,7 @@ def test_what_may_pass_is_tried_again(side: Side, clock: FakeClock, waits: Waits
 
 LASTING = [200, 301, 404, 429, 500, HTTPResponseError("cut"), ZeroDivisionError(), http_error(500)]
 LASTING += [asyncio.CancelledError(), KeyboardInterrupt()]
+LASTING += [HTTPClosedError("by a shutdown: another try would connect anew"), HTTPDeadlineError("too late")]
 
 
 @pytest.mark.parametrize("result", LASTING, ids=repr)
