@@ -8,8 +8,13 @@
     │   ├── PolicyError                 a circuit breaker policy field (also a ValueError)
     │   ├── HandlerTypeError            a handler, map or fallback has the wrong type (also a TypeError)
     │   │   └── RequestHandlerTypeError a handler is not of the kind that its request needs
-    │   └── ResolutionError             the container has no way to build a type
+    │   ├── ResolutionError             the container has no way to build a type
+    │   └── SagaDefinitionError         the steps of a saga are declared wrongly, or no longer fit its log
     ├── RequestHandlerDoesNotExist      nothing is bound to the request's type (also a LookupError)
+    ├── SagaDoesNotExist                nothing is bound to the context's type (also a LookupError)
+    ├── SagaNotFoundError               the storage has no saga of this id (also a LookupError)
+    ├── SagaConcurrencyError            another process executes the saga
+    ├── SagaContextError                a context cannot be stored, or read (also a ValueError)
     ├── EventCycleError                 follow-up events nest deeper than the limit
     ├── EventHandlingErrors             all errors of event handlers, collected (also an ExceptionGroup)
     └── CircuitOpenError                a circuit breaker did not let the call through
@@ -20,6 +25,7 @@ An error of the user's own code crosses the library unchanged.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,6 +75,53 @@ class ResolutionError(ConfigurationError):
 
 class RequestHandlerDoesNotExist(CqrsError, LookupError):
     """Nothing is bound to the type of the request."""
+
+
+class SagaDefinitionError(ConfigurationTypeError):
+    """The steps of a saga are declared wrongly, or no longer fit the log of a saga that is to be resumed."""
+
+
+class SagaDoesNotExist(CqrsError, LookupError):
+    """Nothing is bound to the type of the context."""
+
+
+class SagaNotFoundError(CqrsError, LookupError):
+    """The storage has no saga of this id.
+
+    Attributes:
+        saga_id: the id.
+    """
+
+    def __init__(self, saga_id: uuid.UUID) -> None:
+        super().__init__(saga_id)
+        self.saga_id = saga_id
+
+    def __str__(self) -> str:
+        return f"there is no saga {self.saga_id} in this storage"
+
+
+class SagaConcurrencyError(CqrsError):
+    """Another process, or another task of this one, executes the saga.
+
+    Attributes:
+        saga_id: the saga.
+        reason: what was noticed.
+        retry_after: seconds after which its lease ends, as far as it is known; else ``None``.
+    """
+
+    def __init__(self, saga_id: uuid.UUID, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(saga_id, reason, retry_after)
+        self.saga_id = saga_id
+        self.reason = reason
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        text = f"saga {self.saga_id}: {self.reason}"
+        return text if self.retry_after is None else f"{text}; try again in {self.retry_after:.1f} s"
+
+
+class SagaContextError(CqrsError, ValueError):
+    """The context of a saga cannot be stored, or what is stored cannot be read as its context."""
 
 
 class EventCycleError(CqrsError):

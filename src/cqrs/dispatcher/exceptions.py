@@ -10,6 +10,11 @@ from cqrs.exceptions import (
     RequestHandlerDoesNotExist,
     RequestHandlerTypeError,
     ResolutionError,
+    SagaConcurrencyError,
+    SagaContextError,
+    SagaDefinitionError,
+    SagaDoesNotExist,
+    SagaNotFoundError,
 )
 
 __all__ = [
@@ -20,4 +25,9 @@ __all__ = [
     "RequestHandlerDoesNotExist",
     "RequestHandlerTypeError",
     "ResolutionError",
+    "SagaConcurrencyError",
+    "SagaContextError",
+    "SagaDefinitionError",
+    "SagaDoesNotExist",
+    "SagaNotFoundError",
 ]

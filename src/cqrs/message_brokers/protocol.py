@@ -20,6 +20,8 @@ class Message:
         payload: its content, usually a dictionary; the broker serialises it.
         message_id: its identity, the same at every attempt to send it; random (UUID 4) by default.
         headers: text that travels beside the content; empty by default.
+        key: what belongs together has the same key, and keeps its order where the broker can (a partition of
+            Kafka, for example); ``None`` by default.
 
     >>> Message("UserJoined", "users", {"user_id": 7}).headers
     {}
@@ -30,6 +32,7 @@ class Message:
     payload: Any
     message_id: uuid.UUID = dataclasses.field(default_factory=uuid.uuid4)
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    key: str | None = None
 
 
 @runtime_checkable
