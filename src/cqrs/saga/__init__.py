@@ -1,1 +1,1 @@
-"""Sagas: work in steps that span services, resumed after a crash and compensated when it cannot be completed."""
+"""Sagas: work in steps that span services, resumed after a crash, compensated when it cannot be completed."""

@@ -1,15 +1,14 @@
 """What a storage of sagas must offer.
 
 Whoever executes a saga opens a *run* (``ISagaStorage.create_run``): its writes are collected until ``commit``
-makes them durable together. A run holds the *lease* of its saga, so that no two processes execute one saga at
-once:
+makes them durable together. A run holds the *lease* of its saga, so that no two processes execute it at once:
 
-- ``create_saga`` and ``acquire`` take the lease; ``acquire`` raises ``SagaConcurrencyError`` while another run
-  holds it.
+- ``create_saga`` and ``acquire`` take the lease; while another run holds it, ``acquire`` raises
+  ``SagaConcurrencyError``.
 - Every commit, and ``renew``, prolongs it. A final status gives it back, and so does ``release``.
-- The *version* fences: taking the lease and every commit increment it, and a commit whose version is not the stored
-  one fails with ``SagaConcurrencyError`` and changes nothing. A process that was paused until after the end of its
-  lease can therefore not write any more once another one has taken over.
+- The *version* fences: taking the lease and every commit increment it, and a commit whose version is not the
+  stored one fails with ``SagaConcurrencyError`` and changes nothing. A process that was paused until after
+  the end of its lease can therefore not write any more once another one has taken over.
 - An expired lease alone takes nothing from its holder: only that another run may take it.
 
 Leases are compared with the clock of the storage, never with that of a client.
@@ -215,13 +214,13 @@ class ISagaStorage(abc.ABC):
         """Set the number of attempts to recover a saga; 0 makes it recoverable again."""
 
     async def get_unfinished_names(self) -> set[str]:
-        """Return the names of all sagas in no final status, so that a worker can tell which it does not know."""
+        """Return the names of all sagas in no final status, to find those that no worker knows."""
         return set()
 
     async def get_sagas_with_failed_compensation(
         self, limit: int, saga_name: str | Collection[str] | None = None
     ) -> list[uuid.UUID]:
-        """Return ``failed`` sagas in which the compensation of a step was given up: somebody must look."""
+        """Return ``failed`` sagas in which the compensation of a step was given up."""
         raise NotImplementedError
 
     def create_run(self) -> AbstractAsyncContextManager[SagaStorageRun]:
