@@ -15,6 +15,9 @@
     ├── SagaNotFoundError               the storage has no saga of this id (also a LookupError)
     ├── SagaConcurrencyError            another process executes the saga
     ├── SagaContextError                a context cannot be stored, or read (also a ValueError)
+    ├── MessageBrokerError              a message broker did not do what was asked
+    │   ├── MessageRefusedError         it, or its library, will not take the message, now or later
+    │   └── BrokerUnavailableError      it cannot be reached, or does not answer; try again later
     ├── EventCycleError                 follow-up events nest deeper than the limit
     ├── EventHandlingErrors             all errors of event handlers, collected (also an ExceptionGroup)
     └── CircuitOpenError                a circuit breaker did not let the call through
@@ -122,6 +125,31 @@ class SagaConcurrencyError(CqrsError):
 
 class SagaContextError(CqrsError, ValueError):
     """The context of a saga cannot be stored, or what is stored cannot be read as its context."""
+
+
+class MessageBrokerError(CqrsError):
+    """A message broker did not do what was asked; ``__cause__`` is the error of the library, if there is one.
+
+    Attributes:
+        topic: the topic, queue or subject that was meant; empty when none was.
+        reason: what went wrong.
+    """
+
+    def __init__(self, topic: str, reason: str) -> None:
+        super().__init__(topic, reason)
+        self.topic = topic
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"topic {self.topic!r}: {self.reason}" if self.topic else self.reason
+
+
+class MessageRefusedError(MessageBrokerError):
+    """The broker will not take this message, now or later: too large, unroutable, not allowed."""
+
+
+class BrokerUnavailableError(MessageBrokerError):
+    """The broker cannot be reached, or does not answer in time; the same may succeed later."""
 
 
 class EventCycleError(CqrsError):

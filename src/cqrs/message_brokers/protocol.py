@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["Message", "MessageBroker"]
+__all__ = ["BatchMessageBroker", "Message", "MessageBroker"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +43,21 @@ class MessageBroker(Protocol):
         """Send one message; return when the broker has taken it over.
 
         Raises:
-            Exception: the broker could not take it; the message may be sent again.
+            MessageRefusedError: the broker will never take it.
+            BrokerUnavailableError: the broker could not take it now; the message may be sent again.
+        """
+        ...
+
+
+@runtime_checkable
+class BatchMessageBroker(MessageBroker, Protocol):
+    """A broker that takes many messages faster together than one after the other."""
+
+    async def send_messages(self, messages: Sequence[Message]) -> list[Exception | None]:
+        """Send all messages; return what became of each, in their order.
+
+        ``None``: the broker has taken it over; else the error that ``send_message`` would have raised for it.
+        Messages of the same key keep their order where the broker can. If the call is cancelled, any of them
+        may have been sent.
         """
         ...

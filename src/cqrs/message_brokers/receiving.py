@@ -1,0 +1,100 @@
+"""What a source of messages must offer to those who consume them, and what it hands over."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import AsyncIterator, Hashable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+__all__ = ["MessageSource", "ReceivedMessage"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class ReceivedMessage:
+    """A message as it came from a broker, not decoded; two deliveries are never equal.
+
+    Args:
+        body: the content, as it travelled.
+        headers: text that travelled beside it.
+        message_name: what it tells, as its publisher named it; ``None`` when it does not say.
+        topic: where it was published.
+        message_id: its identity; ``None`` when there is none, or it is no UUID.
+        key: what belongs together; ``None`` when the publisher gave none.
+        attempt: which delivery this is as far as the broker knows, from 1.
+        position: where it lies in the broker, for logs.
+        raw: the message of the library.
+        ordering: messages of equal ``ordering`` are to be handled one after the other, in the order in which
+            they arrive; ``None``: in any order.
+    """
+
+    body: bytes
+    headers: Mapping[str, str]
+    message_name: str | None
+    topic: str
+    message_id: uuid.UUID | None = None
+    key: str | None = None
+    attempt: int = 1
+    position: str = ""
+    raw: Any = None
+    ordering: Hashable | None = None
+
+
+@runtime_checkable
+class MessageSource(Protocol):
+    """Hands over messages, and is told what became of each.
+
+    For every message that ``messages`` yields, exactly one of ``ack``, ``retry`` (with the answer ``True``),
+    ``dead_letter`` and ``release`` is called to its end, from any task. A message for which none was is
+    delivered again. Each of them may raise ``BrokerUnavailableError``: the message is then delivered again,
+    or it was settled and only the answer was lost. A message of an earlier connection, which the broker has
+    taken back, can no longer be settled: that is no error either, for it is delivered again.
+    """
+
+    async def start(self) -> None:
+        """Connect and subscribe; a source that has started, or stopped, may be started again.
+
+        Raises:
+            BrokerUnavailableError: there is no connection to be had; ``start`` may be called again.
+        """
+        ...
+
+    def messages(self) -> AsyncIterator[ReceivedMessage]:
+        """Yield messages until ``stop``; at most one iteration at a time.
+
+        Raises:
+            BrokerUnavailableError: the connection is lost; call ``messages`` again to go on, on a new one.
+        """
+        ...
+
+    async def ack(self, message: ReceivedMessage) -> None:
+        """Tell that the message is handled; it is not delivered again."""
+        ...
+
+    async def retry(self, message: ReceivedMessage, delay: float) -> bool:
+        """Have the message delivered again, with ``attempt`` + 1, in ``delay`` seconds or somewhat later.
+
+        Returns:
+            ``False``: this broker cannot; nothing happened, and the consumer tries again itself
+        """
+        ...
+
+    async def extend(self, message: ReceivedMessage) -> None:
+        """Tell that the message is still in work, so that nobody else is given it; often nothing to do."""
+        ...
+
+    async def dead_letter(self, message: ReceivedMessage, reason: str, attempts: int) -> None:
+        """Put the message where it is durable, with ``reason`` and ``attempts``; then acknowledge it."""
+        ...
+
+    async def release(self, message: ReceivedMessage) -> None:
+        """Give the message back unhandled: it is delivered again, to whoever asks, not as a new attempt."""
+        ...
+
+    async def stop(self) -> None:
+        """Take no new messages; the connection stays usable to settle those that were handed over."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connection; what was not settled is delivered again. It may be called more than once."""
+        ...
