@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
+from cqrs._mermaid import class_of_message, is_drawn, type_label
 from cqrs.exceptions import RequestHandlerTypeError
 from cqrs.generic_utils import get_generic_args_for_origin
 from cqrs.requests.cor_request_handler import CORRequestHandler
@@ -69,7 +69,7 @@ class CoRMermaid:
         """Return the sequence diagram of one request."""
         lines = ["sequenceDiagram", "    participant Caller"]
         lines += [f"    participant {one.key} as {one.label}" for link in self._links for one in link]
-        lines.append(f"    Caller->>{self._links[0][0].key}: {_type_name(self._request, 'request')}")
+        lines.append(f"    Caller->>{self._links[0][0].key}: {type_label(self._request, 'request')}")
         lines += self._steps(0, "    ")
         return "\n".join(lines)
 
@@ -83,7 +83,7 @@ class CoRMermaid:
             "    }",
         ]
         for message in (self._request, self._response):
-            lines += _message_class(message)
+            lines += class_of_message(message)
         for link in self._links:
             for one in link:
                 lines.append(f'    class {one.key}["{one.label}"]')
@@ -95,15 +95,15 @@ class CoRMermaid:
                 lines.append(f"    {one.key} ..> {fallback.key} : fallback")
         head = self._links[0][0].key
         for message, verb in ((self._request, "handles"), (self._response, "returns")):
-            if _is_drawn(message):
-                lines.append(f"    {head} ..> {_type_name(message, verb)} : {verb}")
+            if is_drawn(message):
+                lines.append(f"    {head} ..> {type_label(message, verb)} : {verb}")
         return "\n".join(lines)
 
     def _steps(self, position: int, indent: str) -> Iterator[str]:
         """Say what the link at ``position`` may do; what follows it is nested in its ``else``."""
         primary = self._links[position][0]
-        request = _type_name(self._request, "request")
-        response = _type_name(self._response, "response")
+        request = type_label(self._request, "request")
+        response = type_label(self._response, "response")
         for failing, fallback in itertools.pairwise(self._links[position]):
             yield f"{indent}opt {failing.label} fails or its circuit is open"
             yield f"{indent}    {failing.key}->>{fallback.key}: {request}"
@@ -133,32 +133,3 @@ def _handlers(link: Any) -> Iterator[type[Any]]:
 
 def _participant(key: str, index: int, handler: type[Any]) -> _Participant:
     return _Participant(key if index == 0 else f"{key}F{index}", handler)
-
-
-def _type_name(message: Any, otherwise: str) -> str:
-    if message is None or isinstance(message, TypeVar):
-        return otherwise
-    return message.__name__ if isinstance(message, type) else str(message).replace("typing.", "")
-
-
-def _is_drawn(message: Any) -> bool:
-    return isinstance(message, type) and message.__module__ != "builtins"
-
-
-def _message_class(message: Any) -> Iterator[str]:
-    if not _is_drawn(message):
-        return
-    yield f"    class {message.__name__} {{"
-    for klass in reversed(message.__mro__):
-        # Only the classes of the application; the bases that come with a library have nothing to tell.
-        if klass.__module__.partition(".")[0] in {"builtins", "abc", "typing", "pydantic", "cqrs"}:
-            continue
-        for name, annotation in inspect.get_annotations(klass).items():
-            if not name.startswith("_"):
-                yield f"        +{name} {_annotation(annotation)}"
-    yield "    }"
-
-
-def _annotation(annotation: Any) -> str:
-    text = annotation if isinstance(annotation, str) else _type_name(annotation, "Any")
-    return text.translate({ord("{"): "(", ord("}"): ")", ord("\n"): " "})
