@@ -9,7 +9,12 @@ from hypothesis import HealthCheck, Phase, settings
 
 from cqrs.testing import FakeClock
 
-pytest_plugins = ["pytester", "cqrs.testing.pytest_plugin", "tests.servers.plugin"]
+pytest_plugins = [
+    "pytester",
+    "cqrs.testing.pytest_plugin",
+    "tests.servers.plugin",
+    "tests.servers.brokers",
+]
 
 # "ci" repeats the same examples in every run; for hunting: HYPOTHESIS_PROFILE=deep pytest tests/model
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)  # explaining takes minutes
