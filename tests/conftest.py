@@ -13,6 +13,7 @@ pytest_plugins = [
     "pytester",
     "cqrs.testing.pytest_plugin",
     "tests.servers.plugin",
+    "tests.servers.databases",
     "tests.servers.brokers",
 ]
 
