@@ -65,7 +65,7 @@ class MariaDbServer(SqlServer):
         import pymysql
 
         try:
-            _connect(self.url, connect_timeout=limit).close()
+            _connect(self.url, connect_timeout=limit, read_timeout=limit).close()
         except pymysql.err.OperationalError:
             return False
         return True
