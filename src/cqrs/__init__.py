@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cqrs.circuit_breaker.policy import CircuitBreakerPolicy as CircuitBreakerPolicy
     from cqrs.circuit_breaker.protocol import ICircuitBreaker as ICircuitBreaker
     from cqrs.circuit_breaker.registry import CircuitBreakers as CircuitBreakers
+    from cqrs.compressors.protocol import Compressor as Compressor
+    from cqrs.compressors.zlib import ZlibCompressor as ZlibCompressor
     from cqrs.container.builtin import BuiltinContainer as BuiltinContainer
     from cqrs.container.builtin import Lifetime as Lifetime
     from cqrs.container.di import DIContainer as DIContainer
@@ -68,6 +70,7 @@ _EXPORTS = {
     "CircuitBreakers": "cqrs.circuit_breaker.registry",
     "CircuitOpenError": "cqrs.circuit_breaker.errors",
     "CoRMermaid": "cqrs.requests.mermaid",
+    "Compressor": "cqrs.compressors.protocol",
     "Container": "cqrs.container.protocol",
     "CqrsError": "cqrs.exceptions",
     "DCDomainEvent": "cqrs.events.event",
@@ -108,6 +111,7 @@ _EXPORTS = {
     "Returns": "cqrs.types",
     "StreamingRequestHandler": "cqrs.requests.request_handler",
     "StreamingRequestMediator": "cqrs.mediator.streaming",
+    "ZlibCompressor": "cqrs.compressors.zlib",
     "current_fallback": "cqrs.dispatcher.answers",
 }
 

@@ -18,6 +18,11 @@
     ├── MessageBrokerError              a message broker did not do what was asked
     │   ├── MessageRefusedError         it, or its library, will not take the message, now or later
     │   └── BrokerUnavailableError      it cannot be reached, or does not answer; try again later
+    ├── SerializationError              a payload has no form in the chosen format (also a ValueError)
+    ├── DeserializationError            bytes cannot be read as what they should be (also a ValueError); its
+    │                                   kinds are in ``cqrs.deserializers``
+    ├── DecompressionError              bytes cannot be decompressed, or become too large (also a ValueError)
+    ├── OutboxedEventError              an event has no stored form, so it was not added (also a ValueError)
     ├── EventCycleError                 follow-up events nest deeper than the limit
     ├── EventHandlingErrors             all errors of event handlers, collected (also an ExceptionGroup)
     └── CircuitOpenError                a circuit breaker did not let the call through
@@ -150,6 +155,48 @@ class MessageRefusedError(MessageBrokerError):
 
 class BrokerUnavailableError(MessageBrokerError):
     """The broker cannot be reached, or does not answer in time; the same may succeed later."""
+
+
+class SerializationError(CqrsError, ValueError):
+    """A payload has no form in the chosen format; no retry can help."""
+
+
+class DeserializationError(CqrsError, ValueError):
+    """Bytes cannot be read as what they should be; no retry can help. They are not part of the error.
+
+    Attributes:
+        model: what they should be, in words.
+        reason: why they cannot.
+    """
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(model, reason)
+        self.model = model
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot be read as {self.model}: {self.reason}"
+
+
+class DecompressionError(CqrsError, ValueError):
+    """Bytes cannot be decompressed, or become too large."""
+
+
+class OutboxedEventError(CqrsError, ValueError):
+    """An event cannot be put into the outbox; nothing was written.
+
+    Attributes:
+        event_name: name of the event.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, event_name: str, reason: str) -> None:
+        super().__init__(event_name, reason)
+        self.event_name = event_name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"event {self.event_name!r} cannot be put into the outbox: {self.reason}"
 
 
 class EventCycleError(CqrsError):
