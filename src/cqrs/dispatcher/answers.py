@@ -10,7 +10,7 @@ from typing import Any
 from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.circuit_breaker.protocol import is_rejection
 from cqrs.dispatcher.attempts import Attempt
-from cqrs.dispatcher.models import FallbackAnswer, FallbackReason, make_tuple
+from cqrs.dispatcher.models import Carrier, FallbackAnswer, FallbackReason, make_tuple
 
 _logger = logging.getLogger(__name__)
 
@@ -60,7 +60,8 @@ def answer_of(
         except Exception as unprintable:
             text = f"<text of the error cannot be had: {type(unprintable).__name__}>"
     handler = attempts[position].handler
-    fields = (message.__class__, primary.handler, handler, position, reason, kind, text, rejection)
+    about = message.message_type if isinstance(message, Carrier) else message.__class__
+    fields = (about, primary.handler, handler, position, reason, kind, text, rejection)
     answer = make_tuple(FallbackAnswer, fields)
     if _is_enabled(level):
         _log(level, answer, failure)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 
 class RecordsEvents:
@@ -41,6 +41,26 @@ class ChainLink(RecordsEvents):
 
 class HandlesEvents(RecordsEvents):
     """Marks handler classes with ``async handle(event)`` whose events are follow-ups."""
+
+
+class RunsSagas:
+    """Marks saga classes: an instance's ``transaction`` executes one saga."""
+
+    saga_name: ClassVar[str] = ""
+    """Name of the class in the storage."""
+
+    @classmethod
+    def check_context_type(cls, context_type: type[Any]) -> None:
+        """Refuse a type of context that the saga is not declared for.
+
+        Raises:
+            HandlerTypeError: its steps could not work with it.
+        """
+        raise NotImplementedError
+
+    def transaction(self, context: Any, container: Any, storage: Any, **options: Any) -> Any:
+        """Return the execution of one saga: an async context manager that iterates its results."""
+        raise NotImplementedError
 
 
 def may_record_events(create: Any, handler: type[Any]) -> bool:

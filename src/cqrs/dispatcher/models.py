@@ -44,6 +44,17 @@ class FallbackAnswer(NamedTuple):
         return self.text if self.rejection is None else str(self.rejection)
 
 
+class Carrier:
+    """Base of messages that are about another one: what answers them answers that one."""
+
+    __slots__ = ()
+
+    @property
+    def message_type(self) -> type[Any]:
+        """Type of the message that it is about."""
+        raise NotImplementedError
+
+
 class Outcome(NamedTuple):
     """What a guarded step returns in place of the bare response when there is more to tell."""
 

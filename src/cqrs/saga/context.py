@@ -1,0 +1,174 @@
+"""How contexts of a class are stored and read; found out once per class."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
+
+from cqrs.exceptions import ConfigurationTypeError, SagaContextError
+from cqrs.saga.encoding import (
+    MissingField,
+    Unstorable,
+    decode_dataclass,
+    encode,
+    encode_dataclass,
+)
+from cqrs.saga.models import SagaContext, unstorable
+from cqrs.saga.snapshot import take_over
+
+Encode: TypeAlias = Callable[[Any], Any]
+Decode: TypeAlias = Callable[[Mapping[str, Any]], Any]
+
+
+class ContextCodec:
+    """Stores and reads contexts of one class.
+
+    Args:
+        context_type: a dataclass, a pydantic model, or a class with ``to_dict`` (and ``from_dict``, without
+            which a saga cannot be resumed).
+
+    Raises:
+        ConfigurationTypeError: ``context_type`` is none of these.
+    """
+
+    __slots__ = ("_context_type", "_decode", "_encode")
+
+    def __init__(self, context_type: type[Any]) -> None:
+        self._context_type = context_type
+        self._encode: Encode
+        self._decode: Decode | None
+        own_writer = _is_own(context_type, "to_dict")
+        if dataclasses.is_dataclass(context_type) and not own_writer:
+            _check_decorated(context_type)
+            self._encode = encode_dataclass
+            self._decode = functools.partial(decode_dataclass, context_type)
+        elif own_writer:
+            self._encode = _encode_by_method
+            self._decode = None
+        elif callable(getattr(context_type, "model_dump", None)):
+            self._encode = _encode_model
+            self._decode = context_type.model_validate
+        else:
+            raise ConfigurationTypeError(
+                f"{context_type.__qualname__} cannot be the context of a saga: it must be a dataclass, a "
+                "pydantic model, or a class with to_dict() and from_dict(data)"
+            )
+        if _is_own(context_type, "from_dict"):
+            self._decode = _reader_by_method(context_type)
+
+    def encode(self, context: Any) -> dict[str, Any]:
+        """Return ``context`` JSON-ready.
+
+        Raises:
+            SagaContextError: a value has no JSON form; the message names the field.
+        """
+        try:
+            return cast("dict[str, Any]", self._encode(context))
+        except Unstorable as error:
+            raise SagaContextError(unstorable(context.__class__, error)) from error
+        except RecursionError as error:
+            raise SagaContextError(
+                f"{type(context).__qualname__} cannot be stored as JSON: it contains itself or nests too deep"
+            ) from error
+
+    def decode(self, saga_id: uuid.UUID, saga_name: str, data: Mapping[str, Any]) -> Any:
+        """Return the context that was stored as ``data``.
+
+        Raises:
+            SagaContextError: it cannot be read; the message names the saga, and the field if it is known.
+        """
+        if self._decode is None:
+            raise SagaContextError(
+                f"saga {saga_id} ({saga_name}): its context cannot be read back, as "
+                f"{self._context_type.__qualname__} has no from_dict(data)"
+            )
+        return read_context(self._decode, self._context_type.__qualname__, saga_id, saga_name, data)
+
+    def read_into(self, context: Any, saga_id: uuid.UUID, saga_name: str, data: Mapping[str, Any]) -> None:
+        """Give ``context`` the fields that were stored as ``data``; the object stays the same.
+
+        Raises:
+            SagaContextError: they cannot be read.
+        """
+        take_over(context, self.decode(saga_id, saga_name, data))
+
+
+def read_context(
+    read: Decode, reader: str, saga_id: uuid.UUID, saga_name: str, data: Mapping[str, Any]
+) -> Any:
+    """Return ``read(data)``.
+
+    Raises:
+        SagaContextError: whatever ``read`` raised; the message names the saga, and the field if it is known.
+    """
+    where = f"saga {saga_id} ({saga_name})"
+    try:
+        return read(data)
+    except MissingField as error:
+        raise SagaContextError(
+            f"{where}: the stored context has no value for the field {error} of {reader}; give the field a "
+            "default, so that sagas that were begun before it was added can go on"
+        ) from error
+    except Exception as error:
+        raise SagaContextError(f"{where}: the stored context cannot be read as {reader}: {error}") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def codec_of(context_type: type[Any]) -> ContextCodec:
+    """Return the codec of a class of contexts.
+
+    Raises:
+        ConfigurationTypeError: ``context_type`` cannot be stored.
+    """
+    return ContextCodec(context_type)
+
+
+def _is_own(context_type: type[Any], name: str) -> bool:
+    """Tell whether a class brings a method of its own, rather than that of ``SagaContext``."""
+    method = getattr(context_type, name, None)
+    inherited = getattr(SagaContext, name)
+    return callable(method) and getattr(method, "__func__", method) is not getattr(
+        inherited, "__func__", inherited
+    )
+
+
+def _check_decorated(context_type: type[Any]) -> None:
+    """Refuse a subclass whose own fields would be lost, because ``@dataclass`` was forgotten."""
+    if "__dataclass_fields__" in vars(context_type):
+        return
+    lost = [name for name in inspect.get_annotations(context_type) if not name.startswith("__")]
+    if lost:
+        raise ConfigurationTypeError(
+            f"{context_type.__qualname__} is no dataclass itself, so its field {lost[0]} would be lost: put "
+            "@dataclass above it"
+        )
+
+
+def _encode_by_method(context: Any) -> Any:
+    encoded = encode(context.to_dict())
+    if type(encoded) is not dict:
+        raise Unstorable(f"what to_dict() returned, a {type(encoded).__qualname__}: it must be a dictionary")
+    return cast("Any", encoded)
+
+
+def _encode_model(context: Any) -> Any:
+    return encode(context.model_dump(mode="json", by_alias=True, round_trip=True))
+
+
+def _reader_by_method(context_type: Any) -> Decode:
+    from_dict = context_type.from_dict
+    try:
+        parameters = inspect.signature(from_dict).parameters.values()
+    except (TypeError, ValueError):
+        return cast("Decode", from_dict)
+    if any(
+        parameter.kind
+        in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
+        for parameter in parameters
+    ):
+        return cast("Decode", from_dict)
+    return lambda data: from_dict(**data)

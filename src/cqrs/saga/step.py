@@ -1,0 +1,110 @@
+"""Steps: each does one thing, and knows how to undo it."""
+
+from __future__ import annotations
+
+import abc
+import contextvars
+import uuid
+from typing import Any, Generic, Self
+
+from cqrs.dispatcher.handlers import RecordsEvents
+from cqrs.dispatcher.models import Carrier, make_tuple
+from cqrs.saga.models import ContextT, Resp, SagaStepInfo, SagaStepResult
+from cqrs.saga.snapshot import Snapshot
+
+__all__ = ["Resp", "SagaStepHandler", "SagaStepInfo", "SagaStepResult", "StepCall", "current_step"]
+
+_current: contextvars.ContextVar[SagaStepInfo | None] = contextvars.ContextVar("cqrs_saga_step", default=None)
+
+set_current = _current.set
+reset_current = _current.reset
+
+
+def current_step() -> SagaStepInfo | None:
+    """Return which step runs in this context; ``None`` outside of ``act`` and ``compensate``.
+
+    A step that a crash has interrupted acts again: pass its ``idempotency_key`` to whom it calls.
+    """
+    return _current.get()
+
+
+class StepCall(Carrier):
+    """One position of a saga while it is acted: what the guarded step hands to the step that acts.
+
+    Attributes:
+        snapshot: what the context was before anybody acted, where there is a fallback.
+        acted: whether somebody has begun to act.
+    """
+
+    __slots__ = ("acted", "attempt", "context", "position", "saga_id", "saga_name", "snapshot")
+
+    def __init__(
+        self,
+        saga_id: uuid.UUID,
+        saga_name: str,
+        position: int,
+        attempt: int,
+        context: Any,
+        snapshot: Snapshot | None,
+    ) -> None:
+        self.saga_id = saga_id
+        self.saga_name = saga_name
+        self.position = position
+        self.attempt = attempt
+        self.context = context
+        self.snapshot = snapshot
+        self.acted = False
+
+    @property
+    def message_type(self) -> type[Any]:
+        """What the step is about: the context."""
+        return self.context.__class__  # type: ignore[no-any-return]  # a class
+
+
+class SagaStepHandler(RecordsEvents, abc.ABC, Generic[ContextT, Resp]):
+    """One step of a saga. Its ``events`` are read once it is durable that it has acted.
+
+    >>> class Reserve(SagaStepHandler[dict[str, str], str]):
+    ...     async def act(self, context):
+    ...         context["reservation"] = "r-1"
+    ...         return self._generate_step_result("reserved")
+    ...     async def compensate(self, context):
+    ...         del context["reservation"]
+    >>> Reserve().events
+    ()
+    """
+
+    @abc.abstractmethod
+    async def act(self, context: ContextT) -> SagaStepResult[ContextT, Resp]:
+        """Do the work, note in ``context`` what later steps and ``compensate`` need, and return the result.
+
+        Interrupted by a crash it is called again, so it should be idempotent: see ``current_step``.
+        """
+
+    @abc.abstractmethod
+    async def compensate(self, context: ContextT) -> None:
+        """Undo what ``act`` has done; called only after it succeeded, and possibly more than once."""
+
+    def _generate_step_result(
+        self,
+        response: Resp,
+        with_error: bool = False,
+        error_message: str | None = None,
+        error_traceback: list[str] | None = None,
+        error_type: type[BaseException] | None = None,
+    ) -> SagaStepResult[ContextT, Resp]:
+        """Return what ``act`` has to return."""
+        return SagaStepResult(response, type(self), with_error, error_message, error_traceback, error_type)
+
+    async def handle(self, call: StepCall) -> tuple[Self, SagaStepResult[ContextT, Resp]]:
+        """Act as one attempt of a guarded step: called by the framework, not to be overridden."""
+        if call.acted and call.snapshot is not None:
+            call.snapshot.restore(call.context)
+        call.acted = True
+        step_name = type(self).__name__
+        fields = (call.saga_id, call.saga_name, step_name, call.position, "act", call.attempt)
+        token = set_current(make_tuple(SagaStepInfo, fields))
+        try:
+            return self, await self.act(call.context)
+        finally:
+            reset_current(token)
