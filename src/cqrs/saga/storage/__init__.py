@@ -9,12 +9,14 @@ from cqrs._lazy import lazy_exports
 if TYPE_CHECKING:
     from cqrs.saga.storage.enums import SagaStatus as SagaStatus
     from cqrs.saga.storage.enums import SagaStepStatus as SagaStepStatus
+    from cqrs.saga.storage.memory import MemorySagaStorage as MemorySagaStorage
     from cqrs.saga.storage.models import SagaLogEntry as SagaLogEntry
     from cqrs.saga.storage.protocol import ISagaStorage as ISagaStorage
     from cqrs.saga.storage.protocol import SagaStorageRun as SagaStorageRun
 
 _EXPORTS = {
     "ISagaStorage": "cqrs.saga.storage.protocol",
+    "MemorySagaStorage": "cqrs.saga.storage.memory",
     "SagaLogEntry": "cqrs.saga.storage.models",
     "SagaStatus": "cqrs.saga.storage.enums",
     "SagaStepStatus": "cqrs.saga.storage.enums",

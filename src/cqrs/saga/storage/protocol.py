@@ -17,6 +17,7 @@ Leases are compared with the clock of the storage, never with that of a client.
 from __future__ import annotations
 
 import abc
+import datetime
 import uuid
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
@@ -37,7 +38,10 @@ class SagaStorageRun(Protocol):
     """The writes of one executor of one saga; they become durable at ``commit``, all or none.
 
     Reads see what is durable. After an error of ``commit`` it is unknown whether the writes are durable: they
-    stay collected, and calling ``commit`` again is safe, as it recognises its own earlier success.
+    stay collected, and calling ``commit`` again is safe, as it recognises its own earlier success. After
+    ``rollback``, other writes may be committed instead: they take effect whether the earlier ones did or not.
+
+    A run is for one saga and one task at a time; only ``renew`` may be called beside the other methods.
     """
 
     async def create_saga(self, saga_id: uuid.UUID, name: str, context: dict[str, Any]) -> None:
@@ -51,11 +55,13 @@ class SagaStorageRun(Protocol):
     async def acquire(self, saga_id: uuid.UUID, *, recovering: bool = False) -> SagaState:
         """Take the lease of a saga, durably and at once, and return its state.
 
-        With ``recovering``, its ``recovery_attempts`` are incremented in the same write. A saga in a final
-        status is returned without a lease, and nothing is written.
+        With ``recovering``, its ``recovery_attempts`` are incremented in the same write. A ``completed`` saga
+        is returned without a lease, and nothing is written; so is a ``failed`` one, unless ``recovering``:
+        compensations that were given up may then be tried again. Calling it again is safe.
 
         Raises:
-            SagaConcurrencyError: another run holds the lease; ``retry_after`` tells for how long.
+            SagaConcurrencyError: another run holds the lease, or, when ``recovering``, ``release`` has put
+                off the recovery; ``retry_after`` tells for how long.
             SagaNotFoundError: there is no such saga.
         """
         ...
@@ -104,14 +110,18 @@ class SagaStorageRun(Protocol):
         ...
 
     async def renew(self) -> bool:
-        """Prolong the lease; return ``False`` when another run has taken over. Collected writes stay."""
+        """Prolong the lease; return ``False`` when another run has taken over. Collected writes stay.
+
+        A run that holds nothing (any more) has nothing to lose: ``True``.
+        """
         ...
 
     async def release(self, *, not_before: float = 0.0) -> None:
         """Give the lease back, if this run still holds it; collected writes are forgotten.
 
         Args:
-            not_before: seconds for which nobody should recover the saga; at least 0.
+            not_before: seconds for which nobody recovers the saga (``acquire`` without ``recovering`` is not
+                held up); at least 0.
         """
         ...
 
@@ -213,6 +223,12 @@ class ISagaStorage(abc.ABC):
     async def set_recovery_attempts(self, saga_id: uuid.UUID, attempts: int) -> None:
         """Set the number of attempts to recover a saga; 0 makes it recoverable again."""
 
+    async def get_exhausted_sagas(
+        self, limit: int, max_recovery_attempts: int = 5, saga_name: str | Collection[str] | None = None
+    ) -> list[uuid.UUID]:
+        """Return sagas in no final status that are left out of recovery, as it was tried so often in vain."""
+        return []
+
     async def get_unfinished_names(self) -> set[str]:
         """Return the names of all sagas in no final status, to find those that no worker knows."""
         return set()
@@ -221,6 +237,23 @@ class ISagaStorage(abc.ABC):
         self, limit: int, saga_name: str | Collection[str] | None = None
     ) -> list[uuid.UUID]:
         """Return ``failed`` sagas in which the compensation of a step was given up."""
+        raise NotImplementedError
+
+    async def purge_finished(
+        self,
+        older_than: float | datetime.timedelta,
+        *,
+        limit: int | None = None,
+        with_failed_compensation: bool = False,
+    ) -> int:
+        """Remove sagas in a final status, and their logs; return how many.
+
+        Args:
+            older_than: seconds (or a timedelta) since their last change; at least 0.
+            limit: how many at most, at least 1; ``None``: all.
+            with_failed_compensation: also ``failed`` sagas in which a compensation was given up, which
+                somebody has to look at otherwise.
+        """
         raise NotImplementedError
 
     def create_run(self) -> AbstractAsyncContextManager[SagaStorageRun]:
