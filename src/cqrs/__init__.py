@@ -46,6 +46,13 @@ if TYPE_CHECKING:
     from cqrs.mediator.streaming import StreamingRequestMediator as StreamingRequestMediator
     from cqrs.message_brokers.protocol import Message as Message
     from cqrs.message_brokers.protocol import MessageBroker as MessageBroker
+    from cqrs.outbox.map import OutboxedEventMap as OutboxedEventMap
+    from cqrs.outbox.models import rebind_outbox_model as rebind_outbox_model
+    from cqrs.outbox.producer import EventProducer as EventProducer
+    from cqrs.outbox.repository import EventStatus as EventStatus
+    from cqrs.outbox.repository import OutboxedEvent as OutboxedEvent
+    from cqrs.outbox.repository import OutboxedEventRepository as OutboxedEventRepository
+    from cqrs.outbox.sqlalchemy import SqlAlchemyOutboxedEventRepository as SqlAlchemyOutboxedEventRepository
     from cqrs.requests.cor_request_handler import CORRequestHandler as CORRequestHandler
     from cqrs.requests.fallback import RequestHandlerFallback as RequestHandlerFallback
     from cqrs.requests.map import RequestMap as RequestMap
@@ -86,6 +93,8 @@ _EXPORTS = {
     "EventHandlerFallback": "cqrs.events.fallback",
     "EventMap": "cqrs.events.map",
     "EventMediator": "cqrs.mediator.event",
+    "EventProducer": "cqrs.outbox.producer",
+    "EventStatus": "cqrs.outbox.repository",
     "FallbackAnswer": "cqrs.dispatcher.models",
     "ICircuitBreaker": "cqrs.circuit_breaker.protocol",
     "IDomainEvent": "cqrs.events.event",
@@ -97,6 +106,9 @@ _EXPORTS = {
     "Message": "cqrs.message_brokers.protocol",
     "MessageBroker": "cqrs.message_brokers.protocol",
     "NotificationEvent": "cqrs.events.event",
+    "OutboxedEvent": "cqrs.outbox.repository",
+    "OutboxedEventMap": "cqrs.outbox.map",
+    "OutboxedEventRepository": "cqrs.outbox.repository",
     "PydanticDomainEvent": "cqrs.events.event",
     "PydanticEvent": "cqrs.events.event",
     "PydanticNotificationEvent": "cqrs.events.event",
@@ -109,10 +121,12 @@ _EXPORTS = {
     "RequestMediator": "cqrs.mediator.request",
     "Response": "cqrs.response",
     "Returns": "cqrs.types",
+    "SqlAlchemyOutboxedEventRepository": "cqrs.outbox.sqlalchemy",
     "StreamingRequestHandler": "cqrs.requests.request_handler",
     "StreamingRequestMediator": "cqrs.mediator.streaming",
     "ZlibCompressor": "cqrs.compressors.zlib",
     "current_fallback": "cqrs.dispatcher.answers",
+    "rebind_outbox_model": "cqrs.outbox.models",
 }
 
 __all__ = [*_EXPORTS, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,0 +1,137 @@
+"""The table of the outbox, and in whose metadata it is."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqlalchemy import event
+from sqlalchemy.dialects import mysql
+
+from cqrs._sql.library import orm, sa
+from cqrs._sql.types import BigIntegerKey, LargeText, PortableUuid, UtcDateTime
+from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
+from cqrs.outbox.notifications import notify_after_insert
+
+__all__ = ["OutboxModel", "rebind_outbox_model"]
+
+# Literals, not parameters: a partial index serves a query only if its condition is found in it word by word.
+# The capitals are names of enum members, which other programs have written.
+WAITING_SQL = "event_status IN ('new', 'not_produced', 'NEW', 'NOT_PRODUCED')"
+
+
+class OutboxModel:
+    """A row of the outbox. Programs add rows by the repository; this is for migrations and queries.
+
+    ``OutboxModel.metadata`` is what Alembic needs, until ``rebind_outbox_model`` puts the table elsewhere.
+    """
+
+    __table__: ClassVar[sa.Table]
+    metadata: ClassVar[sa.MetaData]
+
+    if TYPE_CHECKING:
+        id: orm.Mapped[int]
+        event_id: orm.Mapped[uuid.UUID]
+        event_status: orm.Mapped[str]
+        flush_counter: orm.Mapped[int]
+        event_name: orm.Mapped[str]
+        topic: orm.Mapped[str]
+        payload: orm.Mapped[bytes]
+        created_at: orm.Mapped[datetime.datetime]
+        headers: orm.Mapped[str | None]
+        message_key: orm.Mapped[str | None]
+        lease_owner: orm.Mapped[str | None]
+        lease_expires_at: orm.Mapped[float | None]
+        available_at: orm.Mapped[float | None]
+        error: orm.Mapped[str | None]
+
+    def __init__(self, **values: Any) -> None:
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def build_table(metadata: sa.MetaData, name: str = "outbox") -> sa.Table:
+    """Make the table in ``metadata``."""
+    payload = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("id", BigIntegerKey(), primary_key=True, autoincrement=True),
+        sa.Column("event_id", PortableUuid(), nullable=False),
+        sa.Column("event_status", sa.String(32), nullable=False, default="new", server_default="new"),
+        sa.Column("flush_counter", sa.SmallInteger, nullable=False, default=0, server_default="0"),
+        sa.Column("event_name", sa.String(255), nullable=False),
+        sa.Column("topic", sa.String(255), nullable=False),
+        sa.Column("payload", payload, nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False, default=_now),
+        # Not in tables that other programs have made: nullable, so that they can be added.
+        sa.Column("headers", LargeText(), nullable=True),
+        sa.Column("message_key", sa.String(255), nullable=True),
+        sa.Column("lease_owner", sa.String(64), nullable=True),
+        sa.Column("lease_expires_at", sa.Double, nullable=True),
+        sa.Column("available_at", sa.Double, nullable=True),
+        sa.Column("error", LargeText(), nullable=True),
+        sa.UniqueConstraint("event_id", "event_name", name=f"uq_{name}_event_id_event_name"),
+        # What waits, by age: of the size of the backlog where the database knows partial indexes.
+        sa.Index(
+            f"ix_{name}_waiting",
+            "id",
+            postgresql_where=sa.text(WAITING_SQL),
+            sqlite_where=sa.text(WAITING_SQL),
+        ),
+        # The same where it does not; and for operators.
+        sa.Index(f"ix_{name}_event_status", "event_status", "id"),
+    )
+
+
+_registry = orm.registry()
+
+
+def _map(table: sa.Table) -> None:
+    _registry.map_imperatively(OutboxModel, table)
+    OutboxModel.__table__ = table
+    OutboxModel.metadata = table.metadata
+    event.listen(OutboxModel, "after_insert", notify_after_insert)
+
+
+_map(build_table(sa.MetaData()))
+
+
+def rebind_outbox_model(model_class: type[Any], base: Any, table_name: str | None = None) -> None:
+    """Put the table of the outbox into the metadata of the application, so that one migration makes them all.
+
+    Call it once, when the program starts, before the outbox is used.
+
+    Args:
+        model_class: ``OutboxModel``.
+        base: a declarative base of SQLAlchemy, or its ``MetaData``.
+        table_name: another name for the table; by default it keeps the one it has.
+
+    Raises:
+        ConfigurationTypeError: an argument is of another kind.
+        ConfigurationError: the metadata has a table of this name.
+    """
+    if model_class is not OutboxModel:
+        raise ConfigurationTypeError(f"model_class must be OutboxModel, not {model_class!r}")
+    metadata = base if isinstance(base, sa.MetaData) else getattr(base, "metadata", None)
+    if not isinstance(metadata, sa.MetaData):
+        raise ConfigurationTypeError(
+            f"base must be a declarative base of SQLAlchemy or a MetaData, not {base!r}"
+        )
+    if table_name is not None and (not isinstance(table_name, str) or not table_name):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationTypeError(f"table_name must be a non-empty str, not {table_name!r}")
+    old = OutboxModel.__table__
+    name = table_name or old.name
+    if old.metadata is metadata and old.name == name:
+        return
+    if name in {table.name for table in metadata.tables.values()}:
+        raise ConfigurationError(f"there is a table {name!r} in this metadata already; give a table_name")
+    table = build_table(metadata, name)
+    old.metadata.remove(old)
+    _registry.dispose()
+    _map(table)
