@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from cqrs.response import IResponse as IResponse
     from cqrs.response import PydanticResponse as PydanticResponse
     from cqrs.response import Response as Response
+    from cqrs.saga.mermaid import SagaMermaid as SagaMermaid
     from cqrs.types import Returns as Returns
 
 _EXPORTS = {
@@ -122,6 +123,7 @@ _EXPORTS = {
     "Response": "cqrs.response",
     "Returns": "cqrs.types",
     "SqlAlchemyOutboxedEventRepository": "cqrs.outbox.sqlalchemy",
+    "SagaMermaid": "cqrs.saga.mermaid",
     "StreamingRequestHandler": "cqrs.requests.request_handler",
     "StreamingRequestMediator": "cqrs.mediator.streaming",
     "ZlibCompressor": "cqrs.compressors.zlib",
