@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Hashable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["MessageSource", "ReceivedMessage"]
+__all__ = ["MessageSource", "PausableSource", "ReceivedMessage"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -97,4 +97,21 @@ class MessageSource(Protocol):
 
     async def close(self) -> None:
         """Close the connection; what was not settled is delivered again. It may be called more than once."""
+        ...
+
+
+@runtime_checkable
+class PausableSource(MessageSource, Protocol):
+    """A source that can hold back one ordering while it goes on with the others.
+
+    Optional: without it, a consumer that cannot go on with one ordering takes what comes of it until it may
+    hold no more, and then takes nothing at all until it can go on.
+    """
+
+    def pause(self, ordering: Hashable) -> None:
+        """Yield no more messages of ``ordering`` until ``resume``; a lost connection ends it as well."""
+        ...
+
+    def resume(self, ordering: Hashable) -> None:
+        """End what ``pause`` has begun; nothing happens if it has not."""
         ...

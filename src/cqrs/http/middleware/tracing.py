@@ -5,11 +5,10 @@ Needs ``pip install "holdfast[otel]"``.
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from cqrs.exceptions import CqrsError
+from cqrs._tracing import ERROR, record_failure
 from cqrs.http.flow import AsyncFlow, Flow, FlowMiddleware, Send, SyncFlow
 from cqrs.http.messages import HTTPRequest, HTTPResponse, HTTPTimeout
 from cqrs.http.middleware.labels import ending
@@ -25,7 +24,6 @@ TEMPLATE = "url.template"
 SCHEME = "url.scheme"
 ADDRESS = "server.address"
 PORT = "server.port"
-ERROR = "error.type"
 # Our own.
 CLIENT = "holdfast.client.name"
 
@@ -91,13 +89,8 @@ class TracingMiddleware(FlowMiddleware):
         status = ending(error)
         if isinstance(status, int):
             self._answered(span, status)
-        elif not isinstance(error, Exception):
-            span.set_attribute(ERROR, type(error).__qualname__)
         else:
-            kind = type(error)
-            span.set_attribute(ERROR, f"{kind.__module__}.{kind.__qualname__}")
-            span.add_event("exception", _told(error))
-            span.set_status(self._trace.StatusCode.ERROR, status)
+            record_failure(span, error, self._trace.StatusCode.ERROR, status)
 
 
 class AsyncTracingMiddleware(AsyncFlow, TracingMiddleware):
@@ -106,16 +99,6 @@ class AsyncTracingMiddleware(AsyncFlow, TracingMiddleware):
 
 class SyncTracingMiddleware(SyncFlow, TracingMiddleware):
     __doc__ = TracingMiddleware.__doc__
-
-
-def _told(error: Exception) -> dict[str, str]:
-    """Return what is recorded of an exception: what others say in theirs, or in a cause, may be secret."""
-    kind = type(error)
-    told = {"exception.type": f"{kind.__module__}.{kind.__qualname__}"}
-    if isinstance(error, CqrsError):
-        told["exception.message"] = str(error)
-    told["exception.stacktrace"] = "".join(traceback.format_tb(error.__traceback__))
-    return told
 
 
 def _attributes(request: HTTPRequest, client_name: str, path: str) -> dict[str, Any]:
