@@ -7,18 +7,20 @@ import uuid
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import event
-from sqlalchemy.dialects import mysql
 
 from cqrs._sql.library import orm, sa
 from cqrs._sql.types import BigIntegerKey, LargeText, PortableUuid, UtcDateTime
 from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 from cqrs.outbox.notifications import notify_after_insert
+from cqrs.outbox.payload_type import PayloadBytes
 
 __all__ = ["OutboxModel", "rebind_outbox_model"]
 
 # Literals, not parameters: a partial index serves a query only if its condition is found in it word by word.
 # The capitals are names of enum members, which other programs have written.
 WAITING_SQL = "event_status IN ('new', 'not_produced', 'NEW', 'NOT_PRODUCED')"
+
+DEAD_SQL = "event_status = 'dead_letter'"
 
 
 class OutboxModel:
@@ -57,7 +59,6 @@ def _now() -> datetime.datetime:
 
 def build_table(metadata: sa.MetaData, name: str = "outbox") -> sa.Table:
     """Make the table in ``metadata``."""
-    payload = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
     return sa.Table(
         name,
         metadata,
@@ -67,7 +68,7 @@ def build_table(metadata: sa.MetaData, name: str = "outbox") -> sa.Table:
         sa.Column("flush_counter", sa.SmallInteger, nullable=False, default=0, server_default="0"),
         sa.Column("event_name", sa.String(255), nullable=False),
         sa.Column("topic", sa.String(255), nullable=False),
-        sa.Column("payload", payload, nullable=False),
+        sa.Column("payload", PayloadBytes(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False, default=_now),
         # Not in tables that other programs have made: nullable, so that they can be added.
         sa.Column("headers", LargeText(), nullable=True),
@@ -84,8 +85,14 @@ def build_table(metadata: sa.MetaData, name: str = "outbox") -> sa.Table:
             postgresql_where=sa.text(WAITING_SQL),
             sqlite_where=sa.text(WAITING_SQL),
         ),
-        # The same where it does not; and for operators.
-        sa.Index(f"ix_{name}_event_status", "event_status", "id"),
+        # The same where it does not; elsewhere only the dead letters, for operators.
+        sa.Index(
+            f"ix_{name}_event_status",
+            "event_status",
+            "id",
+            postgresql_where=sa.text(DEAD_SQL),
+            sqlite_where=sa.text(DEAD_SQL),
+        ),
     )
 
 
