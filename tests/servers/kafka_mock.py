@@ -123,6 +123,8 @@ class Library:
         )
         made = self._call("rd_kafka_mock_cluster_new", ctypes.c_void_p, ctypes.c_void_p(client), brokers)
         self._cluster = ctypes.c_void_p(made)
+        # As a real broker, it would wait 3 s for more members before a group's first assignment.
+        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, ctypes.c_int32(50))
 
     def bootstrap(self) -> str:
         name = "rd_kafka_mock_cluster_bootstraps"

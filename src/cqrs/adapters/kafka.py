@@ -1,0 +1,280 @@
+"""Connections to Kafka over aiokafka, made when they are first needed.
+
+Needs ``pip install "holdfast[kafka]"``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal, Self
+
+from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, ConfigurationTypeError
+from cqrs.message_brokers.connecting import Connecting, cancel_and_wait, check_seconds
+
+__all__ = ["KafkaConnection", "ReconnectingProducer", "kafka_producer_factory"]
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+Compression = Literal["gzip", "snappy", "lz4", "zstd"]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaConnection:
+    """Where a Kafka cluster is, and as whom to connect.
+
+    Args:
+        dsn: ``host:port`` of some brokers, separated by commas; ``kafka://`` may precede them.
+        user: for SASL; ``None``: no SASL.
+        password: for SASL.
+        security_protocol: ``None``: what ``user`` and ``ssl_context`` need.
+        sasl_mechanism: with ``user``. Default ``"PLAIN"``.
+        ssl_context: makes connections encrypted. ``None`` with an ``SSL`` protocol: the system's authorities.
+        client_id: shown in the broker's logs. Default ``"holdfast"``.
+        timeout: seconds that a request may take, more than 0. Default 10.
+        options: more arguments of aiokafka's clients.
+
+    Raises:
+        ConfigurationError, ConfigurationTypeError: an argument is not of these.
+
+    >>> KafkaConnection("kafka://one:9092,two:9092").servers
+    ['one:9092', 'two:9092']
+    """
+
+    dsn: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    security_protocol: SecurityProtocol | None = None
+    sasl_mechanism: str = "PLAIN"
+    ssl_context: ssl.SSLContext | None = None
+    client_id: str = "holdfast"
+    timeout: float = 10.0
+    options: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.dsn, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationTypeError(f"the dsn of Kafka must be text, not {self.dsn!r}")
+        if not self.servers or "@" in self.dsn or "://" in self.dsn.removeprefix("kafka://"):
+            raise ConfigurationError(
+                "the dsn of Kafka must be like host:9092,other:9092; user and password are arguments"
+            )
+        if (self.user is None) != (self.password is None):
+            raise ConfigurationError("Kafka needs user and password, or neither")
+        check_seconds("timeout", self.timeout)
+
+    @property
+    def servers(self) -> list[str]:
+        """The brokers that are asked first."""
+        return [each.strip() for each in self.dsn.removeprefix("kafka://").split(",") if each.strip()]
+
+    def client_options(self) -> dict[str, Any]:
+        """Return the arguments of a producer or consumer of aiokafka."""
+        encrypted = self.ssl_context is not None or str(self.security_protocol).endswith("SSL")
+        protocol = ("SASL_" if self.user else "") + ("SSL" if encrypted else "PLAINTEXT")
+        found: dict[str, Any] = {
+            "bootstrap_servers": self.servers,
+            "client_id": self.client_id,
+            "request_timeout_ms": max(1, round(self.timeout * 1000)),
+            "security_protocol": self.security_protocol or protocol,
+        }
+        if encrypted:
+            found["ssl_context"] = self.ssl_context or ssl.create_default_context()
+        if self.user is not None:
+            found |= {"sasl_mechanism": self.sasl_mechanism, "sasl_plain_username": self.user}
+            found["sasl_plain_password"] = self.password
+        return found | self.options
+
+
+class ReconnectingProducer:
+    """A ``KafkaProducer`` that connects when it is first used, and is replaced when it is of no more use.
+
+    Args:
+        connection: where to.
+        topics: asked for when it connects, so that the first message to them waits for nothing.
+        options: arguments of ``aiokafka.AIOKafkaProducer``.
+
+    Raises:
+        ImportError: aiokafka is not installed.
+    """
+
+    def __init__(self, connection: KafkaConnection, topics: Sequence[str], options: dict[str, Any]) -> None:
+        self._library = aiokafka()
+        self.connection = connection
+        self._topics = list(topics)
+        self._options = options
+        self._connecting = Connecting[Any](self._open, self._end, "the Kafka producer")
+
+    async def start(self) -> None:
+        """Connect; otherwise the first ``send`` does.
+
+        Raises:
+            BrokerUnavailableError: no broker can be reached, or it lets nobody in.
+        """
+        await self._connecting.start()
+
+    async def stop(self) -> None:
+        """Send what is queued, for twice ``timeout`` at most, and disconnect."""
+        await self._connecting.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def send(
+        self,
+        topic: str,
+        value: bytes | None = None,
+        key: bytes | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        headers: Sequence[tuple[str, bytes]] | None = None,
+    ) -> Awaitable[Any]:
+        """Queue a record; return what can be awaited until the broker has taken it over.
+
+        Raises:
+            BrokerUnavailableError: no broker can be reached.
+            aiokafka.errors.KafkaError: it cannot be queued.
+        """
+        producer = self._connecting.current or await self._connecting.get()
+        queued: Awaitable[Any] = await producer.send(topic, value, key, partition, timestamp_ms, headers)
+        return queued
+
+    async def replace(self) -> None:
+        """Give up on the present producer, with all that it has queued; the next ``send`` makes another."""
+        producer = self._connecting.current
+        if producer is not None:
+            await self._connecting.drop(producer)
+
+    async def _open(self) -> Any:
+        producer = self._library.AIOKafkaProducer(**self._options, **self.connection.client_options())
+        try:
+            # Bounded by the time-out of its requests: one per address, and one for its version.
+            async with asyncio.timeout(self.connection.timeout * 2 * len(self.connection.servers)):
+                await producer.start()
+                await asyncio.gather(*map(producer.partitions_for, self._topics))
+        except BaseException as error:
+            await self._end(producer)
+            if isinstance(error, (self._library.errors.KafkaError, OSError)):  # TimeoutError is an OSError
+                where = ", ".join(self.connection.servers)
+                why = str(error) or type(error).__name__
+                raise BrokerUnavailableError("", f"no connection to Kafka at {where}: {why}") from error
+            raise
+        return producer
+
+    async def _end(self, producer: Any) -> None:
+        clean = False
+        try:
+            # An idempotent producer would try until a broker comes back.
+            clean = await bounded(producer.stop(), self.connection.timeout * 2)
+        finally:
+            if not clean:
+                await _abandon([producer._sender.sender_task], producer.client)
+
+
+async def bounded(stopping: Coroutine[Any, Any, object], limit: float) -> bool:
+    """Wait for the end of a client, for some seconds; ``False``: it has not ended cleanly, the log says why."""
+    task = asyncio.ensure_future(stopping)
+    try:
+        await asyncio.wait({task}, timeout=limit)
+        # aiokafka may end a cancelled task's CancelledError out of ``stop`` itself: nobody cancelled that.
+        why = "it takes too long" if not task.done() else None if task.cancelled() else task.exception()
+        if why is not None:
+            _logger.warning("a client of Kafka did not stop cleanly: %s", str(why) or type(why).__name__)
+        return task.done() and not task.cancelled() and why is None
+    finally:
+        await cancel_and_wait(task)
+
+
+async def abandon_consumer(consumer: Any) -> None:
+    """End a consumer whose ``stop`` did not: its tasks, and its connections."""
+    tasks: list[Any] = []
+    if (fetcher := consumer._fetcher) is not None:
+        tasks += [fetcher._fetch_task, *fetcher._pending_tasks]
+    if (coordinator := consumer._coordinator) is not None:
+        names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task")
+        tasks += [getattr(coordinator, name, None) for name in names]
+    await _abandon(tasks, consumer._client)
+
+
+async def _abandon(tasks: Sequence[asyncio.Task[Any] | None], client: Any) -> None:
+    await cancel_and_wait(*(task for task in tasks if task is not None))
+    await client.close()
+
+
+def kafka_producer_factory(
+    dsn: str | KafkaConnection,
+    topics: Sequence[str] = (),
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    security_protocol: SecurityProtocol | None = None,
+    sasl_mechanism: str = "PLAIN",
+    ssl_context: ssl.SSLContext | None = None,
+    client_id: str = "holdfast",
+    timeout: float = 10.0,
+    idempotent: bool = False,
+    compression: Compression | None = None,
+    max_batch_size: int = 131_072,
+    max_request_size: int = 1_048_576,
+    linger: float = 0.0,
+) -> ReconnectingProducer:
+    """Return a producer that waits for all replicas in step (``acks="all"``); it connects when first used.
+
+    Args:
+        dsn: ``host:port`` of some brokers, separated by commas, or a ``KafkaConnection`` with all of the
+            next seven arguments.
+        topics: asked for when it connects.
+        user, password, security_protocol, sasl_mechanism, ssl_context, client_id, timeout: as
+            ``KafkaConnection``. A record is given up after ``timeout``, or twice that during a request.
+        idempotent: the broker drops what is sent twice because an answer was lost. Such a producer never
+            gives up by itself: what was reported as failed may still be published. Default ``False``.
+        compression: of batches. Default ``None``.
+        max_batch_size: bytes that are collected for one partition. Default 128 KiB.
+        max_request_size: bytes of the largest record. Default 1 MiB, as that of brokers.
+        linger: seconds that a record waits for others, at least 0. Default 0.
+
+    Raises:
+        ConfigurationError, ConfigurationTypeError: an argument is not of these.
+        ImportError: aiokafka is not installed.
+    """
+    if isinstance(dsn, str):
+        dsn = KafkaConnection(
+            dsn, user, password, security_protocol, sasl_mechanism, ssl_context, client_id, timeout
+        )
+    elif not isinstance(dsn, KafkaConnection):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationTypeError(f"the dsn of Kafka must be text or a KafkaConnection, not {dsn!r}")
+    if isinstance(topics, str):
+        raise ConfigurationTypeError(f"topics must be a list of names, not the text {topics!r}")
+    for name, value in (("max_batch_size", max_batch_size), ("max_request_size", max_request_size)):
+        if value < 1:
+            raise ConfigurationError(f"{name}={value!r} is not allowed: it must be at least 1 byte")
+    options: dict[str, Any] = {
+        "acks": "all",
+        "enable_idempotence": idempotent,
+        "compression_type": compression,
+        "max_batch_size": max_batch_size,
+        "max_request_size": max_request_size,
+        "linger_ms": round(check_seconds("linger", linger, zero=True) * 1000),
+    }
+    return ReconnectingProducer(dsn, topics, options)
+
+
+def aiokafka() -> Any:
+    """Import aiokafka, with its ``errors``.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    try:
+        import_module("aiokafka.errors")
+        return import_module("aiokafka")
+    except ImportError:
+        raise ImportError('Kafka needs aiokafka: pip install "holdfast[kafka]"') from None

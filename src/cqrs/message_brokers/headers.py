@@ -1,0 +1,131 @@
+"""The names of all headers that messages travel with, and how they are written and read."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+
+from cqrs.message_brokers.protocol import Message
+from cqrs.message_brokers.receiving import ReceivedMessage
+
+__all__ = [
+    "CONTENT_TYPE",
+    "CREATED_AT",
+    "DEAD_LETTER_AT",
+    "DEAD_LETTER_ATTEMPTS",
+    "DEAD_LETTER_REASON",
+    "DEAD_LETTER_TOPIC",
+    "KEY",
+    "MESSAGE_ID",
+    "MESSAGE_NAME",
+    "TRACEPARENT",
+    "dead_letter_headers",
+    "decode",
+    "encode",
+    "headers_of",
+    "message_id_of",
+    "utc_now",
+]
+
+MESSAGE_ID = "message_id"
+MESSAGE_NAME = "message_name"
+KEY = "message_key"
+CONTENT_TYPE = "content_type"
+CREATED_AT = "created_at"
+TRACEPARENT = "traceparent"  # W3C Trace Context, section 3.2
+
+DEAD_LETTER_REASON = "dead_letter_reason"
+DEAD_LETTER_ATTEMPTS = "dead_letter_attempts"
+DEAD_LETTER_TOPIC = "dead_letter_topic"
+DEAD_LETTER_AT = "dead_letter_at"
+
+REASON_LIMIT = 2000
+"""Characters of a reason that travel with a dead letter: brokers limit headers."""
+
+
+def utc_now() -> datetime.datetime:
+    """Return the wall clock's time, in UTC."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+def headers_of(
+    message: Message, content_type: str, now: Callable[[], datetime.datetime] = utc_now
+) -> dict[str, str]:
+    """Return what travels beside the body: the message's own headers, and what tells what it is.
+
+    Identity, name and key are always those of the message; content type, time and trace context are added
+    unless the message brings its own. The trace context is that of the current span, when OpenTelemetry is
+    installed.
+
+    >>> headers = headers_of(Message("UserJoined", "users", {}, key="7"), "application/json")
+    >>> headers["message_name"], headers["message_key"], headers["content_type"]
+    ('UserJoined', '7', 'application/json')
+    """
+    headers = {CONTENT_TYPE: content_type, CREATED_AT: now().isoformat(), **message.headers}
+    headers[MESSAGE_ID] = str(message.message_id)
+    headers[MESSAGE_NAME] = message.message_name
+    if message.key is None:
+        headers.pop(KEY, None)
+    else:
+        headers[KEY] = message.key
+    if TRACEPARENT not in headers:
+        _inject()(headers)
+    return headers
+
+
+def dead_letter_headers(
+    message: ReceivedMessage,
+    reason: str,
+    attempts: int,
+    now: Callable[[], datetime.datetime] = utc_now,
+) -> dict[str, str]:
+    """Return the headers of a message that nobody could handle: its own, and why, when and from where."""
+    shown = reason if len(reason) <= REASON_LIMIT else f"{reason[: REASON_LIMIT - 1]}…"
+    return {
+        **message.headers,
+        # Line ends would end a header of NATS.
+        DEAD_LETTER_REASON: " ".join(shown.split()),
+        DEAD_LETTER_ATTEMPTS: str(attempts),
+        DEAD_LETTER_TOPIC: message.topic,
+        DEAD_LETTER_AT: now().isoformat(),
+    }
+
+
+def message_id_of(headers: Mapping[str, str], other: str | None = None) -> uuid.UUID | None:
+    """Return the identity in ``headers``, else in ``other``; ``None`` when neither is a UUID.
+
+    >>> message_id_of({"message_id": "no number"}) is None
+    True
+    """
+    for text in (headers.get(MESSAGE_ID), other):
+        if text:
+            try:
+                return uuid.UUID(text)
+            except ValueError:
+                continue
+    return None
+
+
+def encode(headers: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    """Return headers as pairs of text and UTF-8."""
+    return [(name, value.encode()) for name, value in headers.items()]
+
+
+def decode(pairs: Iterable[tuple[str | bytes, object]]) -> dict[str, str]:
+    """Return headers as text, whatever a broker keeps them as; bytes that are no UTF-8 are replaced."""
+    return {_text(name): _text(value) for name, value in pairs}
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+@functools.cache
+def _inject() -> Callable[[dict[str, str]], object]:
+    try:
+        from opentelemetry import propagate
+    except ImportError:
+        return lambda headers: None
+    return propagate.inject

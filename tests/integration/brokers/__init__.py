@@ -1,0 +1,1 @@
+"""All message brokers against real servers: one table of situations."""

@@ -1,0 +1,159 @@
+"""One connection for all who want it; waiting that ends when a stop is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from cqrs.exceptions import BrokerUnavailableError, ConfigurationError
+from cqrs.message_brokers.connecting import Connecting, Halt, check_seconds
+
+
+class Line:
+    """Connections that a test opens by hand."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.closed: list[int] = []
+        self.gate = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def open(self) -> int:
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        self.opened += 1
+        return self.opened
+
+    async def close(self, value: int) -> None:
+        self.closed.append(value)
+
+    def connecting(self) -> Connecting[int]:
+        return Connecting(self.open, self.close, "the line")
+
+
+async def test_those_who_want_a_connection_at_once_share_it() -> None:
+    line = Line()
+    connecting = line.connecting()
+    wanted = [asyncio.create_task(connecting.get()) for _ in range(3)]
+    await asyncio.sleep(0)
+    line.gate.set()
+
+    assert await asyncio.gather(*wanted) == [1, 1, 1]
+
+
+async def test_when_the_first_is_cancelled_the_next_one_opens_it() -> None:
+    line = Line()
+    connecting = line.connecting()
+    first, second = (asyncio.create_task(connecting.get()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    line.gate.set()
+
+    assert await second == 1
+
+
+async def test_after_an_error_the_next_one_tries_again() -> None:
+    line = Line()
+    line.gate.set()
+    line.error = OSError("down")
+    connecting = line.connecting()
+    with pytest.raises(OSError, match="down"):
+        await connecting.get()
+    line.error = None
+
+    assert await connecting.get() == 1
+
+
+async def test_a_failed_connection_is_replaced_once_however_many_say_so() -> None:
+    line = Line()
+    line.gate.set()
+    connecting = line.connecting()
+    first = await connecting.get()
+    await asyncio.gather(connecting.drop(first), connecting.drop(first))
+
+    assert await connecting.get() == 2
+    await connecting.drop(first)
+    assert connecting.current == 2
+    assert line.closed == [1]
+
+
+async def test_closed_is_closed_until_it_is_started() -> None:
+    line = Line()
+    line.gate.set()
+    connecting = line.connecting()
+    await connecting.get()
+    await connecting.close()
+    await connecting.close()
+
+    assert line.closed == [1]
+    with pytest.raises(BrokerUnavailableError, match="the line is closed"):
+        await connecting.get()
+    assert await connecting.start() == 2
+
+
+async def test_closing_while_somebody_opens_leaves_nothing_open() -> None:
+    line = Line()
+    connecting = line.connecting()
+    opening = asyncio.create_task(connecting.get())
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(connecting.close())
+    await asyncio.sleep(0)
+    line.gate.set()
+    await asyncio.gather(opening, closing)
+
+    assert line.closed == [1]
+    assert connecting.current is None
+
+
+async def test_a_stop_ends_waiting_and_the_work() -> None:
+    halt, ended = Halt(), asyncio.Event()
+
+    async def work() -> int:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return 1
+
+    waiting = asyncio.create_task(halt.unless(work()))
+    await asyncio.sleep(0)
+    halt.set()
+
+    assert await waiting is None
+    assert ended.is_set()
+
+
+async def test_work_that_ends_is_what_waiting_brings() -> None:
+    async def work() -> int:
+        return 1
+
+    async def fail() -> int:
+        raise ValueError("no")
+
+    halt = Halt()
+    assert await halt.unless(work()) == 1
+    with pytest.raises(ValueError, match="no"):
+        await halt.unless(fail())
+
+
+async def test_a_cancelled_waiter_takes_the_work_with_it() -> None:
+    before = asyncio.all_tasks()
+    waiting = asyncio.create_task(Halt().unless(asyncio.sleep(3600)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan"), True, "1", None])
+def test_seconds_are_checked(value: object) -> None:
+    with pytest.raises(ConfigurationError, match="timeout"):
+        check_seconds("timeout", value)
+
+
+def test_no_seconds_are_allowed_where_that_makes_sense() -> None:
+    assert check_seconds("delay", 0, zero=True) == 0.0
