@@ -58,7 +58,16 @@ class RunsSagas:
         """
         raise NotImplementedError
 
-    def transaction(self, context: Any, container: Any, storage: Any, **options: Any) -> Any:
+    def transaction(
+        self,
+        context: Any,
+        container: Any,
+        storage: Any,
+        saga_id: Any = None,
+        compensation_retry_count: int = 3,
+        compensation_retry_delay: float = 1.0,
+        compensation_retry_backoff: float = 2.0,
+    ) -> Any:
         """Return the execution of one saga: an async context manager that iterates its results."""
         raise NotImplementedError
 

@@ -7,7 +7,7 @@ import functools
 import inspect
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from cqrs.exceptions import ConfigurationTypeError, SagaContextError
 from cqrs.saga.encoding import (
@@ -86,7 +86,21 @@ class ContextCodec:
                 f"saga {saga_id} ({saga_name}): its context cannot be read back, as "
                 f"{self._context_type.__qualname__} has no from_dict(data)"
             )
-        return read_context(self._decode, self._context_type.__qualname__, saga_id, saga_name, data)
+        reader = ContextReader(self._context_type.__qualname__, self._decode)
+        return reader.read(saga_id, saga_name, data)
+
+    def reader(self) -> ContextReader:
+        """Return what reads contexts of this class.
+
+        Raises:
+            ConfigurationTypeError: the class has no way to read what it wrote.
+        """
+        if self._decode is None:
+            raise ConfigurationTypeError(
+                f"{self._context_type.__qualname__} has no from_dict(data), so no saga with such a "
+                "context can be recovered"
+            )
+        return ContextReader(self._context_type.__qualname__, self._decode)
 
     def read_into(self, context: Any, saga_id: uuid.UUID, saga_name: str, data: Mapping[str, Any]) -> None:
         """Give ``context`` the fields that were stored as ``data``; the object stays the same.
@@ -97,24 +111,35 @@ class ContextCodec:
         take_over(context, self.decode(saga_id, saga_name, data))
 
 
-def read_context(
-    read: Decode, reader: str, saga_id: uuid.UUID, saga_name: str, data: Mapping[str, Any]
-) -> Any:
-    """Return ``read(data)``.
+class ContextReader(NamedTuple):
+    """Builds contexts from what is stored.
 
-    Raises:
-        SagaContextError: whatever ``read`` raised; the message names the saga, and the field if it is known.
+    Attributes:
+        name: what error messages call it.
+        build: makes a context from a dictionary.
     """
-    where = f"saga {saga_id} ({saga_name})"
-    try:
-        return read(data)
-    except MissingField as error:
-        raise SagaContextError(
-            f"{where}: the stored context has no value for the field {error} of {reader}; give the field a "
-            "default, so that sagas that were begun before it was added can go on"
-        ) from error
-    except Exception as error:
-        raise SagaContextError(f"{where}: the stored context cannot be read as {reader}: {error}") from error
+
+    name: str
+    build: Decode
+
+    def read(self, saga_id: uuid.UUID, saga_name: str, data: Mapping[str, Any]) -> Any:
+        """Return the context that was stored as ``data``.
+
+        Raises:
+            SagaContextError: it cannot be read; the message names the saga, and the field if it is known.
+        """
+        where = f"saga {saga_id} ({saga_name})"
+        try:
+            return self.build(data)
+        except MissingField as error:
+            raise SagaContextError(
+                f"{where}: the stored context has no value for the field {error} of {self.name}; give the "
+                "field a default, so that sagas that were begun before it was added can go on"
+            ) from error
+        except Exception as error:
+            raise SagaContextError(
+                f"{where}: the stored context cannot be read as {self.name}: {error}"
+            ) from error
 
 
 @functools.lru_cache(maxsize=1024)
@@ -125,6 +150,24 @@ def codec_of(context_type: type[Any]) -> ContextCodec:
         ConfigurationTypeError: ``context_type`` cannot be stored.
     """
     return ContextCodec(context_type)
+
+
+def context_reader(builder: Any) -> ContextReader:
+    """Return what builds contexts: with a class of contexts, or one with ``from_dict``, or any function.
+
+    Raises:
+        ConfigurationTypeError: ``builder`` is none of these.
+    """
+    if not isinstance(builder, type):
+        if not callable(builder):
+            raise ConfigurationTypeError(
+                f"context_builder must be the class of the context, or a function that makes it, "
+                f"not {builder!r}"
+            )
+        return ContextReader(getattr(builder, "__qualname__", repr(builder)), builder)
+    if _is_own(builder, "from_dict"):
+        return ContextReader(builder.__qualname__, _reader_by_method(builder))
+    return codec_of(builder).reader()
 
 
 def _is_own(context_type: type[Any], name: str) -> bool:

@@ -1,0 +1,342 @@
+"""The execution of one saga: forward step by step, or backward to where it began.
+
+=============================================  ====================================================
+what happens                                   what the transaction does
+=============================================  ====================================================
+every step acts                                ``completed``; each is durable before it is yielded
+a step raises (after its fallbacks)            compensates the steps before it, raises the same error
+the body of ``async with`` raises              compensates all steps that have acted, same error
+the iteration or the body is left early        the saga stays ``running``; it can be resumed at once
+cancelled, or closed, anywhere                 the same; nothing is compensated
+a step has acted, the storage or the context   compensates all steps, that one too; raises the error;
+does not let that be stored                    nothing is done when this cannot be stored either
+another run has taken over                     ``SagaConcurrencyError``; nothing is done
+=============================================  ====================================================
+"""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from types import TracebackType
+from typing import Any, Generic, NoReturn, Self
+
+from cqrs.dispatcher.answers import announce, announced
+from cqrs.dispatcher.models import FallbackAnswer, Outcome, make_tuple
+from cqrs.dispatcher.scope import DispatchScope
+from cqrs.exceptions import HandlerTypeError, SagaConcurrencyError, SagaNotFoundError
+from cqrs.saga.compensation import Acted, Compensation, CompensationRetries, describe
+from cqrs.saga.context import ContextCodec, ContextReader
+from cqrs.saga.errors import SagaCompensatedError
+from cqrs.saga.journal import Journal, Sleep
+from cqrs.saga.models import ContextT, FailedCompensation, SagaStepResult
+from cqrs.saga.plan import SagaPlan, StepPlan
+from cqrs.saga.resumption import resume
+from cqrs.saga.snapshot import Snapshot
+from cqrs.saga.step import SagaStepHandler, StepCall
+from cqrs.saga.storage.enums import SagaStatus, SagaStepStatus
+
+__all__ = ["SagaTransaction"]
+
+
+class _State(enum.Enum):
+    NEW = "was not entered"
+    READY = "is between two steps"
+    BUSY = "is executing a step, or was interrupted while it did"
+    COMPLETED = "is completed"
+    ENDED = "has ended with an error"
+    LEFT = "was left"
+
+
+# Looking up a global costs less than looking up a member.
+_READY, _BUSY, _COMPLETED = _State.READY, _State.BUSY, _State.COMPLETED
+_STEP_STARTED, _STEP_COMPLETED = SagaStepStatus.STARTED, SagaStepStatus.COMPLETED
+
+
+class SagaTransaction(Generic[ContextT]):
+    """One execution of a saga: ``async with`` it, and iterate it for the results of its steps.
+
+    Made by ``Saga.transaction``.
+
+    Attributes:
+        saga_id: the saga.
+        context: what the steps are given.
+        events: what the step of the latest result recorded; whoever iterates has to process them.
+        fallbacks: the fallback that acted for the latest result, if one did.
+        failed_compensations: the compensations that were given up.
+        scope: resolves steps, where the container has scopes.
+    """
+
+    def __init__(
+        self,
+        saga_name: str,
+        plan: SagaPlan,
+        journal: Journal,
+        context: Any,
+        retries: CompensationRetries,
+        sleep: Sleep,
+        *,
+        resumes: bool,
+        codec: ContextCodec | None = None,
+        reader: ContextReader | None = None,
+    ) -> None:
+        self.context: ContextT = context
+        self.saga_id: uuid.UUID = journal.saga_id
+        self.events: tuple[object, ...] = ()
+        self.fallbacks: tuple[FallbackAnswer, ...] = ()
+        self.failed_compensations: tuple[FailedCompensation, ...] = ()
+        self.scope: DispatchScope | None = None
+        self._saga_name = saga_name
+        self._plan = plan
+        self._journal = journal
+        self._codec: ContextCodec | None = codec
+        self._retries = retries
+        self._sleep = sleep
+        self._resumes = resumes
+        self._reader = reader
+        self._state = _State.NEW
+        self._status: SagaStatus | None = None
+        self._begun = False
+        self._starts = 0
+        self._acted: list[Acted] = []
+        self._compensated: set[int] = set()
+
+    @property
+    def completed_steps(self) -> tuple[type[SagaStepHandler[Any, Any]], ...]:
+        """The step classes that have acted, in order; also those that did before the saga was resumed."""
+        return tuple(self._plan.steps[step.position].class_of(step.name) for step in self._acted)
+
+    # ------------------------------------------------------------ beginning
+
+    async def __aenter__(self) -> Self:
+        if self._state is not _State.NEW:
+            raise RuntimeError(
+                f"saga {self.saga_id}: a transaction is entered once; make another to resume it"
+            )
+        self._state = _State.LEFT
+        await self._journal.open()
+        if self._resumes:
+            try:
+                await self._resume()
+            except BaseException as error:
+                await self._journal.close(error)
+                raise
+        if self._plan.needs_scope:
+            self.scope = DispatchScope(self._plan.container)
+        self._state = _COMPLETED if self._status is SagaStatus.COMPLETED else _READY
+        return self
+
+    async def _resume(self) -> None:
+        try:
+            resumed = await resume(self._journal, self._plan, self._saga_name, self.context, self._reader)
+        except SagaNotFoundError:
+            if self._reader is not None:
+                raise
+            return
+        self._status, history, self.context, self._codec = resumed
+        self._starts = history.starts
+        self._compensated = history.compensated
+        self._acted = [Acted(place, name, None) for place, name in enumerate(history.acted)]
+
+    async def _begin(self) -> bool:
+        """Make it durable that the next step is about to act; return whether there is one."""
+        run, saga_id, position = self._journal.run, self.saga_id, len(self._acted)
+        if self._status is SagaStatus.COMPENSATING or self._status is SagaStatus.FAILED:
+            await self._finish_compensation(self._status)
+        try:
+            if self._status is None:
+                await run.create_saga(saga_id, self._saga_name, self._encoded())
+                self._journal.must_release = True
+            if self._status is not SagaStatus.RUNNING:
+                await run.update_status(saga_id, SagaStatus.RUNNING)
+            goes_on = position < len(self._plan.steps)
+            if goes_on:
+                name = self._plan.steps[position].name
+                await run.log_step(saga_id, name, "act", _STEP_STARTED, position=position)
+            else:  # a storage without runs was interrupted in the last commit
+                await run.update_status(saga_id, SagaStatus.COMPLETED)
+            await self._journal.commit()
+        except Exception:
+            self._state = _State.ENDED
+            raise
+        self._begun = True
+        if not goes_on:
+            self._complete()
+        return goes_on
+
+    def _encoded(self) -> dict[str, Any]:
+        if self._codec is None:
+            raise AssertionError("a saga has a context once it was entered")
+        return self._codec.encode(self.context)
+
+    def _complete(self) -> None:
+        self._journal.is_over()
+        self._state = _COMPLETED
+
+    # ------------------------------------------------------------ forward
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SagaStepResult[ContextT, Any]:
+        if self._state is not _READY:
+            self._refuse()
+        self._state = _BUSY  # and so it stays when what is not an ``Exception`` leaves this method
+        if not self._begun and not await self._begin():
+            raise StopAsyncIteration
+        step = self._plan.steps[len(self._acted)]
+        try:
+            lease = self._journal.lease
+            if lease is not None and lease.is_doubtful:
+                await lease.ensure()
+        except Exception:
+            self._state = _State.ENDED
+            raise
+        try:
+            snapshot = Snapshot(self.context) if step.has_fallbacks else None
+            attempt, self._starts = self._starts + 1, 0
+            call = StepCall(self.saga_id, self._saga_name, step.position, attempt, self.context, snapshot)
+            outcome = await step.step(call, self.scope)
+        except Exception as error:
+            await self._act_failed(step, error)
+            raise
+        name = step.name
+        if type(outcome) is Outcome:
+            outcome, self.events, self.fallbacks = outcome
+            if self.fallbacks:
+                name = self.fallbacks[-1].handler.__name__
+                announce(self.fallbacks[-1])
+        else:
+            self.events = self.fallbacks = ()
+        if not self.fallbacks and announced() is not None:
+            announce(None)
+        handler, result = outcome
+        acted = make_tuple(Acted, (step.position, name, handler))
+        try:
+            await self._record(step, acted, result)
+        except Exception as error:
+            await self._recording_failed(acted, error)
+            raise
+        if result.saga_id is None:
+            result.saga_id = self.saga_id
+        return result  # type: ignore[no-any-return]  # checked before it was recorded
+
+    async def _record(self, step: StepPlan, acted: Acted, result: Any) -> None:
+        """Make it durable that a step has acted, and that the next one is about to."""
+        if not isinstance(result, SagaStepResult):
+            raise HandlerTypeError(
+                f"{acted.name}.act returned {result!r}: it must return self._generate_step_result(response)"
+            )
+        run, saga_id, following = self._journal.run, self.saga_id, step.position + 1
+        context = self._encoded()
+        await run.log_step(saga_id, acted.name, "act", _STEP_COMPLETED, position=step.position)
+        await run.update_context(saga_id, context)
+        if following == len(self._plan.steps):
+            await run.update_status(saga_id, SagaStatus.COMPLETED)
+            await self._journal.commit()
+            self._complete()
+        else:
+            name = self._plan.steps[following].name
+            await run.log_step(saga_id, name, "act", _STEP_STARTED, position=following)
+            await self._journal.commit()
+            self._state = _READY
+        self._acted.append(acted)
+
+    def _refuse(self) -> NoReturn:
+        if self._state is _COMPLETED:
+            raise StopAsyncIteration
+        raise RuntimeError(f"saga {self.saga_id} ({self._saga_name}) cannot go on: it {self._state.value}")
+
+    # ------------------------------------------------------------ backward
+
+    async def _act_failed(self, step: StepPlan, error: Exception) -> None:
+        self._state = _State.ENDED
+        details = describe(error)
+        await self._journal.run.log_step(
+            self.saga_id, step.name, "act", SagaStepStatus.FAILED, details, position=step.position
+        )
+        await self._compensate(error)
+
+    async def _recording_failed(self, acted: Acted, error: Exception) -> None:
+        """Compensate a step that has acted without that being durable, and those before it."""
+        self._state = _State.ENDED
+        if isinstance(error, SagaConcurrencyError):
+            return
+        run = self._journal.run
+        compensation = self._compensation()
+        try:
+            await run.rollback()
+            await run.log_step(
+                self.saga_id, acted.name, "act", SagaStepStatus.COMPLETED, position=acted.position
+            )
+            self._acted.append(acted)
+            await run.update_status(self.saga_id, SagaStatus.COMPENSATING)
+            await compensation.begin(self._to_compensate())
+        except Exception as second:
+            error.add_note(
+                f"saga {self.saga_id} ({self._saga_name}): {acted.name} has acted, which could not be "
+                f"stored; nothing is compensated, a recovery goes on ({describe(second)})"
+            )
+            return
+        await self._finish(compensation, error)
+
+    async def _compensate(self, error: Exception) -> None:
+        compensation = self._compensation()
+        await self._journal.run.update_status(self.saga_id, SagaStatus.COMPENSATING)
+        await compensation.begin(self._to_compensate())
+        await self._finish(compensation, error)
+
+    async def _finish(self, compensation: Compensation, error: Exception) -> None:
+        try:
+            await compensation.finish()
+        finally:
+            self.failed_compensations = tuple(compensation.failures)
+            for position, step, failure in compensation.failures:
+                error.add_note(
+                    f"saga {self.saga_id} ({self._saga_name}): the compensation of {step.__qualname__} "
+                    f"(position {position}) was given up: {describe(failure)}"
+                )
+
+    async def _finish_compensation(self, status: SagaStatus) -> NoReturn:
+        """Compensate what is left of a saga that was resumed in one of the two backward states."""
+        self._state = _State.ENDED
+        compensation = self._compensation()
+        if status is SagaStatus.COMPENSATING or self._to_compensate():
+            await self._journal.run.update_status(self.saga_id, SagaStatus.COMPENSATING)
+            await compensation.begin(self._to_compensate())
+            try:
+                await compensation.finish()
+            finally:
+                self.failed_compensations = tuple(compensation.failures)
+        raise SagaCompensatedError(self.saga_id, self._saga_name, status, self.failed_compensations)
+
+    def _compensation(self) -> Compensation:
+        return Compensation(
+            self._journal, self._plan, self._saga_name, self.context, self.scope, self._retries, self._sleep
+        )
+
+    def _to_compensate(self) -> list[Acted]:
+        return [step for step in reversed(self._acted) if step.position not in self._compensated]
+
+    # ------------------------------------------------------------ ending
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        state, self._state = self._state, _State.LEFT
+        try:
+            if state is _READY and isinstance(exc, Exception) and self._exists():
+                await self._compensate(exc)
+        finally:
+            try:
+                if self.scope is not None:
+                    await self.scope.__aexit__(exc_type, exc, traceback)
+            finally:
+                await self._journal.close(exc)
+
+    def _exists(self) -> bool:
+        """Tell whether there is a saga that goes forward."""
+        return self._begun or self._status in (SagaStatus.PENDING, SagaStatus.RUNNING)
