@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cqrs.container.protocol import Container as Container
     from cqrs.dispatcher.answers import current_fallback as current_fallback
     from cqrs.dispatcher.models import FallbackAnswer as FallbackAnswer
+    from cqrs.dispatcher.saga_map import SagaMap as SagaMap
     from cqrs.events.event import DCDomainEvent as DCDomainEvent
     from cqrs.events.event import DCEvent as DCEvent
     from cqrs.events.event import DCNotificationEvent as DCNotificationEvent
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from cqrs.exceptions import CqrsError as CqrsError
     from cqrs.mediator.event import EventMediator as EventMediator
     from cqrs.mediator.request import RequestMediator as RequestMediator
+    from cqrs.mediator.saga import SagaMediator as SagaMediator
     from cqrs.mediator.streaming import StreamingRequestMediator as StreamingRequestMediator
     from cqrs.message_brokers.protocol import Message as Message
     from cqrs.message_brokers.protocol import MessageBroker as MessageBroker
@@ -67,7 +69,14 @@ if TYPE_CHECKING:
     from cqrs.response import IResponse as IResponse
     from cqrs.response import PydanticResponse as PydanticResponse
     from cqrs.response import Response as Response
+    from cqrs.saga.fallback import Fallback as Fallback
     from cqrs.saga.mermaid import SagaMermaid as SagaMermaid
+    from cqrs.saga.models import ContextT as ContextT
+    from cqrs.saga.models import Resp as Resp
+    from cqrs.saga.models import SagaContext as SagaContext
+    from cqrs.saga.models import SagaStepResult as SagaStepResult
+    from cqrs.saga.saga import Saga as Saga
+    from cqrs.saga.step import SagaStepHandler as SagaStepHandler
     from cqrs.types import Returns as Returns
 
 _EXPORTS = {
@@ -80,6 +89,7 @@ _EXPORTS = {
     "CoRMermaid": "cqrs.requests.mermaid",
     "Compressor": "cqrs.compressors.protocol",
     "Container": "cqrs.container.protocol",
+    "ContextT": "cqrs.saga.models",
     "CqrsError": "cqrs.exceptions",
     "DCDomainEvent": "cqrs.events.event",
     "DCEvent": "cqrs.events.event",
@@ -96,6 +106,7 @@ _EXPORTS = {
     "EventMediator": "cqrs.mediator.event",
     "EventProducer": "cqrs.outbox.producer",
     "EventStatus": "cqrs.outbox.repository",
+    "Fallback": "cqrs.saga.fallback",
     "FallbackAnswer": "cqrs.dispatcher.models",
     "ICircuitBreaker": "cqrs.circuit_breaker.protocol",
     "IDomainEvent": "cqrs.events.event",
@@ -120,10 +131,17 @@ _EXPORTS = {
     "RequestHandlerFallback": "cqrs.requests.fallback",
     "RequestMap": "cqrs.requests.map",
     "RequestMediator": "cqrs.mediator.request",
+    "Resp": "cqrs.saga.models",
     "Response": "cqrs.response",
     "Returns": "cqrs.types",
-    "SqlAlchemyOutboxedEventRepository": "cqrs.outbox.sqlalchemy",
+    "Saga": "cqrs.saga.saga",
+    "SagaContext": "cqrs.saga.models",
+    "SagaMap": "cqrs.dispatcher.saga_map",
+    "SagaMediator": "cqrs.mediator.saga",
     "SagaMermaid": "cqrs.saga.mermaid",
+    "SagaStepHandler": "cqrs.saga.step",
+    "SagaStepResult": "cqrs.saga.models",
+    "SqlAlchemyOutboxedEventRepository": "cqrs.outbox.sqlalchemy",
     "StreamingRequestHandler": "cqrs.requests.request_handler",
     "StreamingRequestMediator": "cqrs.mediator.streaming",
     "ZlibCompressor": "cqrs.compressors.zlib",

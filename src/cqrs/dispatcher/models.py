@@ -98,6 +98,26 @@ class RequestDispatchResult:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class SagaDispatchResult:
+    """The result of one step of a saga and what the step left behind.
+
+    Attributes:
+        step_result: what the step returned.
+        events: the events of the step that acted, oldest first.
+        fallbacks: the fallback that acted, if the primary step did not.
+    """
+
+    step_result: Any
+    events: tuple[object, ...] = ()
+    fallbacks: tuple[FallbackAnswer, ...] = ()
+
+    @property
+    def saga_id(self) -> Any:
+        """The saga."""
+        return self.step_result.saga_id
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class EventDispatchResult:
     """What the handlers of an event left behind.
 

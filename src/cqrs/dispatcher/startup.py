@@ -8,11 +8,14 @@ import contextvars
 import inspect
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncContextDecorator, ContextDecorator
-from typing import Any
+from typing import Any, TypeVar
 
+from cqrs.dispatcher.driven import close
 from cqrs.exceptions import ConfigurationError
+
+ItemT = TypeVar("ItemT")
 
 _starting: contextvars.ContextVar[Startup | None] = contextvars.ContextVar("cqrs_starting", default=None)
 
@@ -73,6 +76,15 @@ class Startup:
         # A startup callable may send messages itself.
         while self._pending and _starting.get() is not self:
             await asyncio.wrap_future(self._run())
+
+    async def before(self, items: AsyncIterator[ItemT]) -> AsyncGenerator[ItemT, None]:
+        """Yield ``items``, after everything has run."""
+        try:
+            await self.ensure()
+            async for item in items:
+                yield item
+        finally:
+            await close(items)
 
     def _run(self) -> concurrent.futures.Future[None]:
         with self._lock:

@@ -83,7 +83,7 @@ class StreamingRequestDispatcher:
     def _step(self, request_type: type[Any]) -> StreamStep:
         step = guarded_stream(compile_stream_attempts(self._container, self._binding(request_type)))
         if self._chain is not None and self._chain.middlewares:
-            step = _through_middlewares(self._chain, step)
+            step = stream_through_middlewares(self._chain, step)
         return step
 
     def _binding(self, request_type: type[Any]) -> Any:
@@ -103,7 +103,7 @@ class StreamingRequestDispatcher:
         attempts = compile_stream_attempts(self._container, binding)
         tells = len(attempts) > 1 or attempts[0].direct is None
         if self._chain is not None and self._chain.middlewares:
-            step = _through_middlewares(self._chain, guarded_stream(attempts))
+            step = stream_through_middlewares(self._chain, guarded_stream(attempts))
         elif tells and isinstance(binding, type) and attempts[0].create is not None:
             return _recording_stream(attempts[0].create, deliver)
         else:
@@ -185,7 +185,7 @@ def _step_stream(step: StreamStep, container: Resolver, deliver: Deliver) -> Ope
     return stream
 
 
-def _through_middlewares(chain: MiddlewareChain, step: StreamStep) -> StreamStep:
+def stream_through_middlewares(chain: MiddlewareChain, step: StreamStep) -> StreamStep:
     """Each middleware in its streaming form; one that has none sees the stream as one long call."""
 
     def wrapped(message: Any, resolver: Any, record: StreamRecord) -> AsyncIterator[Any]:

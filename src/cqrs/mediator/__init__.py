@@ -9,11 +9,13 @@ from cqrs._lazy import lazy_exports
 if TYPE_CHECKING:
     from cqrs.mediator.event import EventMediator as EventMediator
     from cqrs.mediator.request import RequestMediator as RequestMediator
+    from cqrs.mediator.saga import SagaMediator as SagaMediator
     from cqrs.mediator.streaming import StreamingRequestMediator as StreamingRequestMediator
 
 _EXPORTS = {
     "EventMediator": "cqrs.mediator.event",
     "RequestMediator": "cqrs.mediator.request",
+    "SagaMediator": "cqrs.mediator.saga",
     "StreamingRequestMediator": "cqrs.mediator.streaming",
 }
 

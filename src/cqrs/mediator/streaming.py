@@ -83,7 +83,7 @@ class StreamingRequestMediator:
         """
         items = self._streams[type(request)](request)
         if self._startup is not None and not self._startup.is_done:
-            return _after(self._startup, items)
+            return self._startup.before(items)
         return items
 
     def _all_streams(self) -> Mapping[type[Any], OpenStream]:
@@ -101,12 +101,3 @@ class StreamingRequestMediator:
                 yield result.response
         finally:
             await close(results)
-
-
-async def _after(startup: Startup, items: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    try:
-        await startup.ensure()
-        async for item in items:
-            yield item
-    finally:
-        await close(items)

@@ -14,6 +14,7 @@ from cqrs.dispatcher.declarations import (
     type_name,
 )
 from cqrs.dispatcher.fallback_pair import declared_attempts
+from cqrs.dispatcher.saga_map import SagaMap as SagaMap
 from cqrs.exceptions import RequestHandlerTypeError
 from cqrs.requests.cor_request_handler import CORRequestHandler
 from cqrs.requests.fallback import RequestHandlerFallback
