@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cqrs.circuit_breaker.registry import CircuitBreakers as CircuitBreakers
     from cqrs.compressors.protocol import Compressor as Compressor
     from cqrs.compressors.zlib import ZlibCompressor as ZlibCompressor
+    from cqrs.consumers.consumer import Consumer as Consumer
     from cqrs.container.builtin import BuiltinContainer as BuiltinContainer
     from cqrs.container.builtin import Lifetime as Lifetime
     from cqrs.container.di import DIContainer as DIContainer
@@ -88,6 +89,7 @@ _EXPORTS = {
     "CircuitOpenError": "cqrs.circuit_breaker.errors",
     "CoRMermaid": "cqrs.requests.mermaid",
     "Compressor": "cqrs.compressors.protocol",
+    "Consumer": "cqrs.consumers.consumer",
     "Container": "cqrs.container.protocol",
     "ContextT": "cqrs.saga.models",
     "CqrsError": "cqrs.exceptions",
