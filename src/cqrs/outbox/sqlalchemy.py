@@ -33,6 +33,7 @@ from cqrs.outbox.codec import (
     encode,
 )
 from cqrs.outbox.models import OutboxModel, rebind_outbox_model
+from cqrs.outbox.preparation import dead_letter
 from cqrs.outbox.repository import EventStatus, OutboxedEvent, OutboxedEventRepository
 from cqrs.outbox.rows import ClaimedRow, Settlement, claim, connect, settle
 
@@ -206,8 +207,3 @@ def read(row: ClaimedRow, compressor: Compressor | None) -> OutboxedEvent:
     return OutboxedEvent(
         row.id, event, row.topic, status, row.flush_counter, headers, row.message_key, payload
     )
-
-
-def dead_letter(row: ClaimedRow, reason: str) -> Setback:
-    """Return what becomes of a row that cannot be read; its attempts stay as they are."""
-    return Setback(EventStatus.DEAD_LETTER, row.flush_counter, 0.0, reason[:2000])

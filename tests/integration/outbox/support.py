@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,7 +21,7 @@ async def create_table(database: Database) -> None:
 
 
 @asynccontextmanager
-async def repository(database: Database, **options: Any) -> AsyncIterator[SqlAlchemyOutboxedEventRepository]:
+async def repository(database: Database, **options: Any) -> AsyncGenerator[SqlAlchemyOutboxedEventRepository]:
     async with database.session_factory() as session:
         yield SqlAlchemyOutboxedEventRepository(session, **options)
 
@@ -57,3 +58,16 @@ def count_statements(engine: AsyncEngine) -> list[str]:
         executed.append(statement)
 
     return executed
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until something is the case."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - nobody tells when
+            await asyncio.sleep(0.002)
+
+
+async def set_payload(database: Database, payload: bytes, *numbers: int) -> None:
+    table = OutboxModel.__table__
+    async with database.engine.begin() as connection:
+        await connection.execute(table.update().where(table.c.id.in_(numbers)).values(payload=payload))

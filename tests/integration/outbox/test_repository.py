@@ -14,7 +14,15 @@ from cqrs.outbox.models import OutboxModel
 from cqrs.outbox.repository import EventStatus
 from cqrs.outbox.sqlalchemy import SqlAlchemyOutboxedEventRepository
 from cqrs.outbox.statements import statements_for
-from tests.integration.outbox.support import add, create_table, execute, repository, rows, statuses
+from tests.integration.outbox.support import (
+    add,
+    create_table,
+    execute,
+    repository,
+    rows,
+    set_payload,
+    statuses,
+)
 from tests.servers.databases import Database
 from tests.unit.outbox.events import joined, keyed, paid
 
@@ -150,7 +158,7 @@ async def test_undecodable_rows_at_the_head_block_nothing(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     await add(database, *[joined() for _ in range(6)])
-    await execute(database, "UPDATE outbox SET payload = '[' WHERE id <= 2")
+    await set_payload(database, b"\x00", 1, 2)
     await execute(database, "UPDATE outbox SET event_name = 'gone' WHERE id = 3")
     await execute(database, "UPDATE outbox SET headers = '[' WHERE id = 4")
     async with repository(database) as outbox:
