@@ -1,4 +1,4 @@
-"""SQLAlchemy, for all modules that need it: ``from cqrs._sql.library import aio, orm, sa``."""
+"""SQLAlchemy, for all modules that need it: ``from cqrs._sql.library import aio, exc, orm, sa``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _ADVICE = "pip install 'holdfast[sqlalchemy]'"
 
 try:
     import sqlalchemy as sa
-    from sqlalchemy import orm
+    from sqlalchemy import exc, orm
     from sqlalchemy.ext import asyncio as aio
 except ImportError as error:
     raise ImportError(f"SQLAlchemy >= 2.0.30 is needed here: {_ADVICE}") from error
@@ -17,4 +17,4 @@ except ImportError as error:
 if importlib.util.find_spec("greenlet") is None:
     raise ImportError(f"SQLAlchemy needs greenlet for asyncio: {_ADVICE}")
 
-__all__ = ["aio", "orm", "sa"]
+__all__ = ["aio", "exc", "orm", "sa"]

@@ -11,7 +11,7 @@ from sqlalchemy.schema import CreateColumn, CreateIndex
 from cqrs._sql.library import sa
 from cqrs.exceptions import ConfigurationError
 
-__all__ = ["add_missing_columns"]
+__all__ = ["add_missing_columns", "create_tables"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +38,7 @@ def add_missing_columns(connection: sa.Connection, tables: Iterable[sa.Table]) -
         ConfigurationError: a table does not exist, or a column can neither be null nor has a default.
     """
     added: list[str] = []
-    if connection.dialect.name == "postgresql":
-        # One after the other: IF NOT EXISTS alone may still meet what another transaction is creating.
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    _wait_for_others(connection)
     for table in tables:
         columns = _columns(connection, table)
         for column in table.columns:
@@ -56,14 +54,44 @@ def add_missing_columns(connection: sa.Connection, tables: Iterable[sa.Table]) -
     return added
 
 
+def create_tables(connection: sa.Connection, tables: Iterable[sa.Table]) -> list[str]:
+    """Create the tables that do not exist, and add to the others what they lack; return what was added.
+
+    Several processes may do this at once. Call it as ``add_missing_columns``.
+
+    Raises:
+        ConfigurationError: as ``add_missing_columns``.
+    """
+    wanted = list(tables)
+    _wait_for_others(connection)
+    for table in wanted:
+        if not _exists(connection, table):
+            try:
+                table.create(connection, checkfirst=True)
+            except DBAPIError:
+                if connection.dialect.name == "postgresql" or not _exists(connection, table):
+                    raise
+    return add_missing_columns(connection, wanted)
+
+
+def _wait_for_others(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # IF NOT EXISTS alone may still meet what another transaction is creating.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+
+def _exists(connection: sa.Connection, table: sa.Table) -> bool:
+    return sa.inspect(connection).has_table(table.name, schema=table.schema)
+
+
 def _columns(connection: sa.Connection, table: sa.Table) -> set[str]:
-    inspector = sa.inspect(connection)
-    if not inspector.has_table(table.name, schema=table.schema):
+    if not _exists(connection, table):
         raise ConfigurationError(
             f"there is no table {table.fullname!r} in this database; create it first, for instance with "
             "`await connection.run_sync(metadata.create_all)`"
         )
-    return {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
+    found = sa.inspect(connection).get_columns(table.name, schema=table.schema)
+    return {column["name"] for column in found}
 
 
 def _indexes(connection: sa.Connection, table: sa.Table) -> set[str | None]:

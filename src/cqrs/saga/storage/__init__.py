@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cqrs.saga.storage.models import SagaLogEntry as SagaLogEntry
     from cqrs.saga.storage.protocol import ISagaStorage as ISagaStorage
     from cqrs.saga.storage.protocol import SagaStorageRun as SagaStorageRun
+    from cqrs.saga.storage.sqlalchemy import SqlAlchemySagaStorage as SqlAlchemySagaStorage
 
 _EXPORTS = {
     "ISagaStorage": "cqrs.saga.storage.protocol",
@@ -21,6 +22,7 @@ _EXPORTS = {
     "SagaStatus": "cqrs.saga.storage.enums",
     "SagaStepStatus": "cqrs.saga.storage.enums",
     "SagaStorageRun": "cqrs.saga.storage.protocol",
+    "SqlAlchemySagaStorage": "cqrs.saga.storage.sqlalchemy",
 }
 
 __all__ = [*_EXPORTS]  # pyright: ignore[reportUnsupportedDunderAll]

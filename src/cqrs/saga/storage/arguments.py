@@ -18,9 +18,13 @@ __all__ = [
     "has_failed_compensation",
     "names_of",
     "status_of",
+    "stored_details",
 ]
 
 _STATUSES = {text: status for status in SagaStatus for text in (status.value, status.name)}
+
+MOST_DETAILS = 16_000
+"""Characters of details that are kept: a column of type TEXT holds 64 KiB on MySQL."""
 
 
 def status_of(text: str) -> SagaStatus:
@@ -90,3 +94,11 @@ def checked_write(held: uuid.UUID | None, saga_id: uuid.UUID) -> None:
             f"this run holds {has} and cannot write to saga {saga_id}: call create_saga or acquire first "
             "(after a final status or release, in a run of its own)"
         )
+
+
+def stored_details(details: str | None) -> str | None:
+    """Return a text that every database takes: without NUL and lone surrogates, and not too long."""
+    if details is None:
+        return None
+    cut = details if len(details) <= MOST_DETAILS else details[: MOST_DETAILS - 1] + "…"
+    return cut.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")

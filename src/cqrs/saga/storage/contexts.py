@@ -12,7 +12,16 @@ __all__ = ["copy_context", "encode_context"]
 
 _PLAIN: frozenset[object] = frozenset({str, int, bool, type(None)})
 _NAMES = frozenset({str})
-_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_to_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_to_text = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _encode(value: Any) -> str:
+    encoded = _to_ascii(value)
+    if "\\ud" in encoded:
+        # Half of a pair of surrogates is no character: some databases refuse it, UTF-8 does.
+        _to_text(value).encode("utf-8")
+    return encoded
 
 
 def encode_context(saga_id: uuid.UUID, context: Any) -> str:

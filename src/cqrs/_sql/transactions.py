@@ -1,0 +1,74 @@
+"""Short transactions that are tried again after deadlocks, conflicts and lost connections."""
+
+from __future__ import annotations
+
+import asyncio
+import random as random_module
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from cqrs._sql.errors import is_disconnect, is_transient
+from cqrs._sql.library import aio, sa
+from cqrs._sql.sessions import SessionFactory
+
+__all__ = ["Transactions"]
+
+T = TypeVar("T")
+
+MOST_TRIES = 6
+FIRST_WAIT = 0.01
+LONGEST_WAIT = 0.3
+
+
+class Transactions:
+    """Runs functions in a session and transaction of their own each.
+
+    Args:
+        session_factory: opens the sessions.
+        table: says which of several engines a session is to use.
+        sleep: waits between two tries.
+    """
+
+    def __init__(
+        self,
+        session_factory: SessionFactory,
+        table: sa.Table,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._session_factory = session_factory
+        self._table = table
+        self._sleep = sleep
+
+    async def run(self, work: Callable[[aio.AsyncConnection], Awaitable[T]], *, repeatable: bool = True) -> T:
+        """Return what ``work(connection)`` returns, once its transaction is durable.
+
+        It is called again, up to 6 times in all, after an error that says that nothing has happened; and once
+        more after a lost connection.
+
+        Args:
+            work: must begin with a write if it writes at all: SQLite refuses a transaction that has read and
+                then writes when another one has written in between.
+            repeatable: whether it may be called again when it is unknown if it has had an effect.
+
+        Raises:
+            Exception: what ``work`` or the database raised last.
+        """
+        wait, may_reconnect = FIRST_WAIT, repeatable
+        for tries_left in range(MOST_TRIES - 1, -1, -1):
+            try:
+                return await self._once(work)
+            except DBAPIError as error:
+                lost = is_disconnect(error)
+                if tries_left == 0 or not (may_reconnect if lost else is_transient(error)):
+                    raise
+                may_reconnect = may_reconnect and not lost
+            # At random: two that have hit each other must not do so again.
+            await self._sleep(wait * (0.5 + random_module.random()))
+            wait = min(wait * 2, LONGEST_WAIT)
+        raise AssertionError("unreachable")
+
+    async def _once(self, work: Callable[[aio.AsyncConnection], Awaitable[T]]) -> T:
+        async with self._session_factory() as session, session.begin():
+            return await work(await session.connection(bind_arguments={"clause": self._table}))
