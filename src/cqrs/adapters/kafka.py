@@ -6,22 +6,19 @@ Needs ``pip install "holdfast[kafka]"``.
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, Self
 
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, ConfigurationTypeError
-from cqrs.message_brokers.connecting import Connecting, cancel_and_wait, check_seconds
+from cqrs.message_brokers.connecting import Connecting, bounded, cancel_and_wait, check_seconds
 
 __all__ = ["KafkaConnection", "ReconnectingProducer", "kafka_producer_factory"]
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Compression = Literal["gzip", "snappy", "lz4", "zstd"]
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,24 +170,10 @@ class ReconnectingProducer:
         clean = False
         try:
             # An idempotent producer would try until a broker comes back.
-            clean = await bounded(producer.stop(), self.connection.timeout * 2)
+            clean = await bounded(producer.stop(), self.connection.timeout * 2, "the Kafka producer")
         finally:
             if not clean:
                 await _abandon([producer._sender.sender_task], producer.client)
-
-
-async def bounded(stopping: Coroutine[Any, Any, object], limit: float) -> bool:
-    """Wait for the end of a client, for some seconds; ``False``: it has not ended cleanly, the log says why."""
-    task = asyncio.ensure_future(stopping)
-    try:
-        await asyncio.wait({task}, timeout=limit)
-        # aiokafka may end a cancelled task's CancelledError out of ``stop`` itself: nobody cancelled that.
-        why = "it takes too long" if not task.done() else None if task.cancelled() else task.exception()
-        if why is not None:
-            _logger.warning("a client of Kafka did not stop cleanly: %s", str(why) or type(why).__name__)
-        return task.done() and not task.cancelled() and why is None
-    finally:
-        await cancel_and_wait(task)
 
 
 async def abandon_consumer(consumer: Any) -> None:

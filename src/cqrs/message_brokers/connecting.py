@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import collections
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, ConfigurationTypeError
 
-__all__ = ["Connecting", "Halt", "cancel_and_wait", "check_seconds"]
+__all__ = ["Arrivals", "Connecting", "Halt", "bounded", "cancel_and_wait", "check_seconds", "not_cancelled"]
 
 T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
 
 
 class Connecting(Generic[T]):
@@ -76,6 +81,33 @@ class Connecting(Generic[T]):
             await self._close(value)
 
 
+class Arrivals(Generic[T]):
+    """What has arrived and was not taken yet; a wait for it that is cancelled loses nothing."""
+
+    def __init__(self) -> None:
+        self._waiting: collections.deque[T] = collections.deque()
+        self._event = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, value: T) -> None:
+        """Let something arrive."""
+        self._waiting.append(value)
+        self._event.set()
+
+    def take(self) -> T:
+        """Take what arrived first; there must be something."""
+        value = self._waiting.popleft()
+        if not self._waiting:
+            self._event.clear()
+        return value
+
+    async def wait(self) -> None:
+        """Return when there is something."""
+        await self._event.wait()
+
+
 class Halt:
     """A wish to stop that interrupts waiting."""
 
@@ -98,7 +130,7 @@ class Halt:
     async def unless(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Wait for ``work``; when a stop is wanted before it ends, cancel it and return ``None``.
 
-        What ``work`` has brought in the same moment is returned: nothing is lost.
+        A caller that is cancelled does not get what ``work`` has brought in the same moment.
         """
         task = asyncio.ensure_future(work)
         halted = asyncio.ensure_future(self._event.wait())
@@ -111,6 +143,21 @@ class Halt:
             await cancel_and_wait(halted, task)
 
 
+@asynccontextmanager
+async def not_cancelled() -> AsyncGenerator[None, None]:
+    """Tell a library's ``CancelledError`` from a cancellation: raise ``ConnectionAbortedError`` instead.
+
+    Some libraries cancel what waits for a connection that is lost.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionAbortedError("the connection is lost") from error
+
+
 async def cancel_and_wait(*tasks: asyncio.Future[Any]) -> None:
     """Cancel tasks and wait until they have ended; how they ended is theirs to tell."""
     for task in tasks:
@@ -118,6 +165,20 @@ async def cancel_and_wait(*tasks: asyncio.Future[Any]) -> None:
     waiting = [task for task in tasks if not task.done()]
     if waiting:
         await asyncio.wait(waiting)
+
+
+async def bounded(closing: Coroutine[Any, Any, object], limit: float, name: str) -> bool:
+    """Wait until something is closed, for some seconds; ``False``: it was not, the log says why."""
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.wait({task}, timeout=limit)
+        # Libraries may end a cancelled task's CancelledError out of this: nobody cancelled that.
+        why = "it takes too long" if not task.done() else None if task.cancelled() else task.exception()
+        if why is not None:
+            _logger.warning("%s did not close cleanly: %s", name, str(why) or type(why).__name__)
+        return task.done() and not task.cancelled() and why is None
+    finally:
+        await cancel_and_wait(task)
 
 
 def check_seconds(name: str, value: object, *, zero: bool = False) -> float:

@@ -11,21 +11,25 @@ from cqrs.message_brokers.protocol import Message
 from cqrs.message_brokers.receiving import ReceivedMessage
 
 __all__ = [
+    "ATTEMPT",
     "CONTENT_TYPE",
     "CREATED_AT",
     "DEAD_LETTER_AT",
     "DEAD_LETTER_ATTEMPTS",
     "DEAD_LETTER_REASON",
     "DEAD_LETTER_TOPIC",
+    "FIRST_TOPIC",
     "KEY",
     "MESSAGE_ID",
     "MESSAGE_NAME",
     "TRACEPARENT",
+    "attempt_of",
     "dead_letter_headers",
     "decode",
     "encode",
     "headers_of",
     "message_id_of",
+    "retry_headers",
     "utc_now",
 ]
 
@@ -40,6 +44,10 @@ DEAD_LETTER_REASON = "dead_letter_reason"
 DEAD_LETTER_ATTEMPTS = "dead_letter_attempts"
 DEAD_LETTER_TOPIC = "dead_letter_topic"
 DEAD_LETTER_AT = "dead_letter_at"
+
+# Of a message that was published once more, to be delivered again after a delay.
+ATTEMPT = "delivery_attempt"
+FIRST_TOPIC = "first_topic"
 
 REASON_LIMIT = 2000
 """Characters of a reason that travel with a dead letter: brokers limit headers."""
@@ -83,14 +91,30 @@ def dead_letter_headers(
 ) -> dict[str, str]:
     """Return the headers of a message that nobody could handle: its own, and why, when and from where."""
     shown = reason if len(reason) <= REASON_LIMIT else f"{reason[: REASON_LIMIT - 1]}…"
+    own = {name: value for name, value in message.headers.items() if name not in (ATTEMPT, FIRST_TOPIC)}
     return {
-        **message.headers,
+        **own,
         # Line ends would end a header of NATS.
         DEAD_LETTER_REASON: " ".join(shown.split()),
         DEAD_LETTER_ATTEMPTS: str(attempts),
         DEAD_LETTER_TOPIC: message.topic,
         DEAD_LETTER_AT: now().isoformat(),
     }
+
+
+def retry_headers(message: ReceivedMessage) -> dict[str, str]:
+    """Return the headers of a message that is published once more, as another attempt."""
+    return {**message.headers, ATTEMPT: str(message.attempt + 1), FIRST_TOPIC: message.topic}
+
+
+def attempt_of(headers: Mapping[str, str]) -> int:
+    """Return which attempt a message is that may have been published once more.
+
+    >>> attempt_of({}), attempt_of({"delivery_attempt": "3"}), attempt_of({"delivery_attempt": "many"})
+    (1, 3, 1)
+    """
+    text = headers.get(ATTEMPT, "")
+    return max(1, int(text)) if text.isascii() and text.isdigit() else 1
 
 
 def message_id_of(headers: Mapping[str, str], other: str | None = None) -> uuid.UUID | None:

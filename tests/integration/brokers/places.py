@@ -82,7 +82,7 @@ class Place:
 
 
 class Reader:
-    """Takes messages one by one from a source, starting again when the source says that it lost its broker."""
+    """Takes messages one by one, going on when the source says that it lost its broker."""
 
     def __init__(self, source: MessageSource) -> None:
         self.source = source

@@ -11,6 +11,7 @@ import pytest
 from cqrs.exceptions import BrokerUnavailableError, MessageRefusedError
 from cqrs.message_brokers.protocol import BatchMessageBroker, Message, MessageBroker
 from tests.integration.brokers.places import PATIENCE, Place, reading
+from tests.servers.base import wait_until
 
 
 async def test_what_is_published_is_received_with_all_that_tells_what_it_is(place: Place) -> None:
@@ -58,7 +59,10 @@ async def test_messages_of_a_batch_keep_their_order(place: Place) -> None:
     assert results == [None] * 100
 
     async with reading(place.source()) as reader:
-        received = await reader.take(100)
+        received = []
+        for _ in range(100):
+            received.append(await reader.next())
+            await reader.source.ack(received[-1])
 
     assert [message.body for message in received] == [b'{"number":%d}' % number for number in range(100)]
 
@@ -76,8 +80,10 @@ async def test_one_bad_message_of_a_batch_spoils_no_other(place: Place) -> None:
         type(None),
     ]
     async with reading(place.source()) as reader:
-        received = await reader.take(2)
-    assert sorted(message.body for message in received) == [b'{"number":1}', b'{"number":2}']
+        bodies: set[bytes] = set()
+        while bodies < {b'{"number":1}', b'{"number":2}'}:  # one may come twice: its connection was closed
+            bodies.add((await reader.next()).body)
+    assert bodies == {b'{"number":1}', b'{"number":2}'}
 
 
 async def test_an_empty_batch_is_nothing(place: Place) -> None:
@@ -128,10 +134,9 @@ async def test_a_broker_that_is_down_is_told_in_time_and_found_again(place: Plac
             await until_sent(broker, place.message(5))
 
         async with reading(place.source()) as reader:
-            bodies = {(await reader.next()).body}
-            while b'{"number":5}' not in bodies:  # those of which no answer came may have been published
+            bodies: set[bytes] = set()
+            while not bodies >= {b'{"number":1}', b'{"number":5}'}:  # and perhaps those without an answer
                 bodies.add((await reader.next()).body)
-    assert b'{"number":1}' in bodies
 
 
 async def test_a_broker_that_was_never_there_is_told(place: Place) -> None:
@@ -204,9 +209,7 @@ async def test_after_close_nothing_is_left(place: Place) -> None:
         await broker.send_message(place.message(1))
         await broker.close()
         await broker.close()
-        async with asyncio.timeout(PATIENCE):
-            while proxy.open_connections:  # the other end of a connection needs a moment
-                await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_until, lambda: not proxy.open_connections, "no connection is open")
         with pytest.raises(BrokerUnavailableError, match="closed"):
             await broker.send_message(place.message(2))
 

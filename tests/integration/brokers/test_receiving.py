@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -14,6 +13,7 @@ from cqrs.exceptions import BrokerUnavailableError
 from cqrs.message_brokers.protocol import Message
 from cqrs.message_brokers.receiving import MessageSource, ReceivedMessage
 from tests.integration.brokers.places import PATIENCE, Place, reading
+from tests.servers.base import wait_until
 
 QUIET = 0.7  # seconds in which what comes at all has come
 
@@ -190,12 +190,14 @@ async def test_messages_of_a_killed_process_are_delivered_to_another(place: Plac
     command = [sys.executable, "-m", "tests.integration.brokers.victim"]
     command += [place.name, place.url, place.topic, place.group]
     root = Path(__file__).parents[3]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE) as victim:
-        assert victim.stdout is not None
-        try:
-            line = await asyncio.wait_for(asyncio.to_thread(victim.stdout.readline), PATIENCE)
-        finally:
-            victim.kill()
+    victim = await asyncio.create_subprocess_exec(*command, cwd=root, stdout=asyncio.subprocess.PIPE)
+    assert victim.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            line = await victim.stdout.readline()
+    finally:
+        victim.kill()
+        await victim.communicate()
     assert line.strip() == body(2)
 
     async with reading(place.source()) as reader:
@@ -296,9 +298,7 @@ async def test_a_closed_source_leaves_nothing_behind(place: Place) -> None:
         async with reading(source) as reader:
             await source.dead_letter(await reader.next(), "because", 1)
         await source.close()
-        async with asyncio.timeout(PATIENCE):
-            while proxy.open_connections:
-                await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_until, lambda: not proxy.open_connections, "no connection is open")
 
     assert asyncio.all_tasks() == before
 

@@ -51,4 +51,6 @@ def test_what_has_no_form_is_refused_with_the_reason() -> None:
 )
 def test_what_is_no_text_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(MessageRefusedError):
-        Encoder().encode(Message(**({"message_name": "UserJoined", "topic": "users", "payload": {}} | fields)))
+        Encoder().encode(
+            Message(**({"message_name": "UserJoined", "topic": "users", "payload": {}} | fields))
+        )

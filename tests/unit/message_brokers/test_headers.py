@@ -92,4 +92,8 @@ def test_a_long_reason_is_cut() -> None:
 
 
 def test_what_others_put_into_headers_is_read_as_text() -> None:
-    assert headers.decode([("a", b"\xc3\xb6"), (b"b", 7), ("c", b"\xff")]) == {"a": "ö", "b": "7", "c": "\ufffd"}
+    assert headers.decode([("a", b"\xc3\xb6"), (b"b", 7), ("c", b"\xff")]) == {
+        "a": "ö",
+        "b": "7",
+        "c": "\ufffd",
+    }

@@ -13,11 +13,10 @@ from cqrs.adapters.kafka import (
     KafkaConnection,
     abandon_consumer,
     aiokafka,
-    bounded,
     kafka_producer_factory,
 )
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, ConfigurationTypeError
-from cqrs.message_brokers.connecting import Halt, check_seconds
+from cqrs.message_brokers.connecting import Halt, bounded, check_seconds
 from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, dead_letter_headers, decode, encode, message_id_of
 from cqrs.message_brokers.kafka.errors import broker_error
 from cqrs.message_brokers.kafka.positions import Positions
@@ -254,7 +253,7 @@ class KafkaMessageSource:
     async def _end(self, consumer: Any) -> None:
         clean = False
         try:
-            clean = await bounded(consumer.stop(), self._connection.timeout * 2)
+            clean = await bounded(consumer.stop(), self._connection.timeout * 2, "the Kafka consumer")
         finally:
             if not clean:
                 await abandon_consumer(consumer)
