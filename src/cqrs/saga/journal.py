@@ -42,17 +42,18 @@ class Journal:
         not_before: seconds for which nobody should recover the saga after it was released.
 
     Attributes:
+        clock: monotonic seconds.
         run: collects the writes.
         lease: the lease, once the saga is durable and leased.
         must_release: whether there may be a lease to give back.
     """
 
     __slots__ = (
-        "_clock",
         "_context_manager",
         "_not_before",
         "_sleep",
         "_storage",
+        "clock",
         "lease",
         "must_release",
         "run",
@@ -71,7 +72,7 @@ class Journal:
     ) -> None:
         self._storage = storage
         self._sleep = sleep
-        self._clock = clock
+        self.clock = clock
         self._not_before = not_before
         self._context_manager: AbstractAsyncContextManager[SagaStorageRun] | None = None
         self.saga_id = saga_id
@@ -88,11 +89,15 @@ class Journal:
         self.run = await manager.__aenter__()
         self._context_manager = manager
 
-    def hold(self) -> None:
-        """Note that the saga is leased to this run, and have the lease renewed."""
+    def hold(self, since: float) -> None:
+        """Note that the saga is leased to this run, and have the lease renewed.
+
+        Args:
+            since: when what took the lease was begun.
+        """
         self.must_release = True
         if self.lease is None and not isinstance(self.run, PlainRun):
-            self.lease = Lease(self.run, self.saga_id, self._storage.lease_seconds, self._clock)
+            self.lease = Lease(self.run, self.saga_id, self._storage.lease_seconds, self.clock, since)
             running_renewer().add(self.lease)
 
     async def commit(self) -> None:
@@ -102,6 +107,7 @@ class Journal:
             SagaConcurrencyError: another run has taken over; nothing was written.
             Exception: what the storage raised last; it is unknown whether the writes are durable.
         """
+        began = self.clock()
         try:
             await self.run.commit()
         except _HOPELESS:
@@ -109,9 +115,9 @@ class Journal:
         except Exception as error:
             await self._commit_again(error)
         if self.lease is None:
-            self.hold()
+            self.hold(began)
         else:
-            self.lease.touched = self._clock()
+            self.lease.touched = began
 
     async def _commit_again(self, error: Exception) -> None:
         for delay in COMMIT_DELAYS:
@@ -150,19 +156,21 @@ class Journal:
         """
         if self.lease is not None:
             running_renewer().remove(self.lease)
-        if not self.must_release:
+        is_closed = isinstance(error, GeneratorExit)  # a coroutine that is being closed must not wait
+        if not self.must_release and not is_closed:
             return await self._leave()
         # In a task of its own, as this one may have been cancelled, and may be again.
         task = asyncio.get_running_loop().create_task(self._release_and_leave())
         _releasing.add(task)
         task.add_done_callback(_releasing.discard)
-        if not isinstance(error, GeneratorExit):  # a coroutine that is being closed must not wait
+        if not is_closed:
             await asyncio.wait({task}, timeout=RELEASE_SECONDS)
         return None
 
     async def _release_and_leave(self) -> None:
         try:
-            await self.run.release(not_before=self._not_before)
+            if self.must_release:
+                await self.run.release(not_before=self._not_before)
         except Exception:
             _logger.warning(
                 "the lease of saga %s could not be given back; it runs out", self.saga_id, exc_info=True

@@ -33,18 +33,20 @@ class Lease:
         run: prolongs it.
         saga_id: the saga.
         interval: seconds since ``touched`` after which it is to be renewed: a third of its length.
-        touched: when it was certainly prolonged last, by ``clock``.
+        touched: when what prolonged it last was begun, by ``clock``.
         lost: whether another run has taken over.
         clock: monotonic seconds.
     """
 
     __slots__ = ("clock", "interval", "lost", "renewing", "run", "saga_id", "touched")
 
-    def __init__(self, run: Renewable, saga_id: uuid.UUID, lease_seconds: float, clock: Clock) -> None:
+    def __init__(
+        self, run: Renewable, saga_id: uuid.UUID, lease_seconds: float, clock: Clock, touched: float
+    ) -> None:
         self.run = run
         self.saga_id = saga_id
         self.interval = lease_seconds / 3
-        self.touched = clock()
+        self.touched = touched
         self.lost = False
         self.clock = clock
         self.renewing: asyncio.Task[None] | None = None

@@ -46,13 +46,17 @@ async def resume(
         SagaContextError: its context cannot be read.
     """
     run, saga_id = journal.run, journal.saga_id
+    journal.must_release = True  # also if this is interrupted when the lease is taken already
+    began = journal.clock()
     status, stored, _ = await run.acquire(saga_id, recovering=reader is not None)
     if status is SagaStatus.FAILED and reader is None:
         # Compensations that were given up are tried again: that needs the lease.
         status, stored, _ = await run.acquire(saga_id, recovering=True)
     if status is not SagaStatus.COMPLETED:
-        journal.hold()
-    elif reader is not None:
+        journal.hold(began)
+    else:
+        journal.is_over()
+    if status is SagaStatus.COMPLETED and reader is not None:
         return Resumed(status, History([], 0, set(), {}), context, None)  # nothing is asked of its steps
     history = replay(saga_id, await run.get_step_history(saga_id), plan.declared)
     if reader is None:

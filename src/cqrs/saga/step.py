@@ -9,6 +9,7 @@ from typing import Any, Generic, Self
 
 from cqrs.dispatcher.handlers import RecordsEvents
 from cqrs.dispatcher.models import Carrier, make_tuple
+from cqrs.saga.leases import Lease
 from cqrs.saga.models import ContextT, Resp, SagaStepInfo, SagaStepResult
 from cqrs.saga.snapshot import Snapshot
 
@@ -33,10 +34,11 @@ class StepCall(Carrier):
 
     Attributes:
         snapshot: what the context was before anybody acted, where there is a fallback.
+        lease: of the saga; a fallback acts only while it is held.
         acted: whether somebody has begun to act.
     """
 
-    __slots__ = ("acted", "attempt", "context", "position", "saga_id", "saga_name", "snapshot")
+    __slots__ = ("acted", "attempt", "context", "lease", "position", "saga_id", "saga_name", "snapshot")
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class StepCall(Carrier):
         attempt: int,
         context: Any,
         snapshot: Snapshot | None,
+        lease: Lease | None,
     ) -> None:
         self.saga_id = saga_id
         self.saga_name = saga_name
@@ -53,6 +56,7 @@ class StepCall(Carrier):
         self.attempt = attempt
         self.context = context
         self.snapshot = snapshot
+        self.lease = lease
         self.acted = False
 
     @property
@@ -98,8 +102,11 @@ class SagaStepHandler(RecordsEvents, abc.ABC, Generic[ContextT, Resp]):
 
     async def handle(self, call: StepCall) -> tuple[Self, SagaStepResult[ContextT, Resp]]:
         """Act as one attempt of a guarded step: called by the framework, not to be overridden."""
-        if call.acted and call.snapshot is not None:
-            call.snapshot.restore(call.context)
+        if call.acted:
+            if call.lease is not None:
+                await call.lease.ensure()
+            if call.snapshot is not None:
+                call.snapshot.restore(call.context)
         call.acted = True
         step_name = type(self).__name__
         fields = (call.saga_id, call.saga_name, step_name, call.position, "act", call.attempt)

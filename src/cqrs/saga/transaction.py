@@ -130,6 +130,7 @@ class SagaTransaction(Generic[ContextT]):
         try:
             resumed = await resume(self._journal, self._plan, self._saga_name, self.context, self._reader)
         except SagaNotFoundError:
+            self._journal.is_over()
             if self._reader is not None:
                 raise
             return
@@ -195,7 +196,9 @@ class SagaTransaction(Generic[ContextT]):
         try:
             snapshot = Snapshot(self.context) if step.has_fallbacks else None
             attempt, self._starts = self._starts + 1, 0
-            call = StepCall(self.saga_id, self._saga_name, step.position, attempt, self.context, snapshot)
+            call = StepCall(
+                self.saga_id, self._saga_name, step.position, attempt, self.context, snapshot, lease
+            )
             outcome = await step.step(call, self.scope)
         except Exception as error:
             await self._act_failed(step, error)
@@ -328,14 +331,16 @@ class SagaTransaction(Generic[ContextT]):
     ) -> None:
         state, self._state = self._state, _State.LEFT
         try:
-            if state is _READY and isinstance(exc, Exception) and self._exists():
-                await self._compensate(exc)
-        finally:
             try:
+                if state is _READY and isinstance(exc, Exception) and self._exists():
+                    await self._compensate(exc)
+            finally:
                 if self.scope is not None:
                     await self.scope.__aexit__(exc_type, exc, traceback)
-            finally:
-                await self._journal.close(exc)
+        except BaseException as error:
+            await self._journal.close(error)
+            raise
+        await self._journal.close(exc)
 
     def _exists(self) -> bool:
         """Tell whether there is a saga that goes forward."""

@@ -56,7 +56,7 @@ class Loop:
 
 
 def make(run: Run, clock: FakeClock, seconds: float = 30.0) -> Lease:
-    return Lease(run, uuid.uuid4(), seconds, clock)
+    return Lease(run, uuid.uuid4(), seconds, clock, clock())
 
 
 async def test_a_lease_is_renewed_when_a_third_of_it_has_passed(clock: FakeClock) -> None:

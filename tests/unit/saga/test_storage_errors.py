@@ -218,3 +218,18 @@ async def test_a_doubtful_lease_is_renewed_before_a_step_acts(clock: FakeClock, 
             await anext(saga)
     assert effects == ["act A", "act B"]
     assert await recoverable(storage) == [saga_id]
+
+
+async def test_no_fallback_acts_for_a_zombie(clock: FakeClock, saga_id: uuid.UUID) -> None:
+    storage = MemorySagaStorage(clock=clock)
+
+    async def take_over(_: Order) -> None:
+        wishes.clear()
+        clock.advance(31)
+        await recover_saga(Careful, saga_id, Order, Steps(), storage)
+        raise ConnectionError
+
+    wishes["act B"] = take_over
+    with pytest.raises(SagaConcurrencyError):
+        await run(storage, Careful, saga_id=saga_id, clock=clock)
+    assert effects == ["act A", "act B", "act B", "act C"]
