@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from cqrs.events.fallback import EventHandlerFallback as EventHandlerFallback
     from cqrs.events.map import EventMap as EventMap
     from cqrs.exceptions import CqrsError as CqrsError
+    from cqrs.inbox.processor import InboxProcessor as InboxProcessor
+    from cqrs.inbox.repository import InboxRepository as InboxRepository
+    from cqrs.inbox.sqlalchemy import SqlAlchemyInboxRepository as SqlAlchemyInboxRepository
     from cqrs.mediator.event import EventMediator as EventMediator
     from cqrs.mediator.request import RequestMediator as RequestMediator
     from cqrs.mediator.saga import SagaMediator as SagaMediator
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from cqrs.outbox.map import OutboxedEventMap as OutboxedEventMap
     from cqrs.outbox.models import rebind_outbox_model as rebind_outbox_model
     from cqrs.outbox.producer import EventProducer as EventProducer
+    from cqrs.outbox.relay import OutboxRelay as OutboxRelay
     from cqrs.outbox.repository import EventStatus as EventStatus
     from cqrs.outbox.repository import OutboxedEvent as OutboxedEvent
     from cqrs.outbox.repository import OutboxedEventRepository as OutboxedEventRepository
@@ -116,10 +120,13 @@ _EXPORTS = {
     "INotificationEvent": "cqrs.events.event",
     "IRequest": "cqrs.requests.request",
     "IResponse": "cqrs.response",
+    "InboxProcessor": "cqrs.inbox.processor",
+    "InboxRepository": "cqrs.inbox.repository",
     "Lifetime": "cqrs.container.builtin",
     "Message": "cqrs.message_brokers.protocol",
     "MessageBroker": "cqrs.message_brokers.protocol",
     "NotificationEvent": "cqrs.events.event",
+    "OutboxRelay": "cqrs.outbox.relay",
     "OutboxedEvent": "cqrs.outbox.repository",
     "OutboxedEventMap": "cqrs.outbox.map",
     "OutboxedEventRepository": "cqrs.outbox.repository",
@@ -143,6 +150,7 @@ _EXPORTS = {
     "SagaMermaid": "cqrs.saga.mermaid",
     "SagaStepHandler": "cqrs.saga.step",
     "SagaStepResult": "cqrs.saga.models",
+    "SqlAlchemyInboxRepository": "cqrs.inbox.sqlalchemy",
     "SqlAlchemyOutboxedEventRepository": "cqrs.outbox.sqlalchemy",
     "StreamingRequestHandler": "cqrs.requests.request_handler",
     "StreamingRequestMediator": "cqrs.mediator.streaming",
