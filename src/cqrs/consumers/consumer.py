@@ -56,8 +56,9 @@ class Consumer:
         backoff: seconds before the next attempt, and before the next try to put a message aside.
         dead_letter: puts a message aside, ``await dead_letter(message, reason, attempts)``; by default the
             source does.
-        inbox: handles each message once, ``await inbox.process(message_id, handler)``: a
-            ``cqrs.inbox.InboxProcessor``.
+        inbox: handles each message once: a ``cqrs.inbox.InboxProcessor``, whose ``current_session()`` gives
+            handlers the session that their effects belong in. A message without identity then fails, unless
+            its event has an ``event_id``.
         on_error: told of each failed attempt, ``on_error(message, error, attempt)``; it returns ``"retry"``
             (or ``None``), ``"dead_letter"`` or ``"ignore"``.
         unknown: what becomes of messages with unknown names: ``"dead_letter"``, or ``"ignore"``.

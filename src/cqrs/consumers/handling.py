@@ -27,8 +27,19 @@ class Mediator(Protocol):
 class Inbox(Protocol):
     """What handles each message once: a ``cqrs.inbox.InboxProcessor``."""
 
-    async def process(self, message_id: uuid.UUID, handler: Callable[[Any], Awaitable[Any]], /) -> object:
-        """Call ``handler`` with what belongs to the transaction, unless the message was handled before."""
+    async def process(
+        self,
+        message_id: uuid.UUID,
+        handler: Callable[[Any], Awaitable[Any]],
+        /,
+        *,
+        event_name: str | None = None,
+    ) -> object:
+        """Call ``handler`` with what belongs to the transaction, unless the message was handled before.
+
+        Returns:
+            Something whose ``is_duplicate`` is true when it was.
+        """
         ...
 
 
@@ -50,8 +61,8 @@ class EventHandling:
         self._timeout = timeout
         self._tracing = tracing
 
-    async def handle(self, message: ReceivedMessage, event: Any, attempt: int) -> None:
-        """Handle the event.
+    async def handle(self, message: ReceivedMessage, event: Any, attempt: int) -> bool:
+        """Handle the event; ``False``: the inbox knew the message, and no handler ran.
 
         Raises:
             TimeoutError: it took longer than ``timeout``.
@@ -60,22 +71,21 @@ class EventHandling:
         """
         with handling(message), self._tracing.span(message, attempt):
             if self._timeout is None:
-                await self._send(message, event)
-                return
+                return await self._send(message, event)
             limit = asyncio.timeout(self._timeout)
             try:
                 async with limit:
                     with deadline(self._timeout):
-                        await self._send(message, event)
+                        return await self._send(message, event)
             except TimeoutError as error:
                 if not limit.expired():
                     raise
                 raise TimeoutError(f"the handlers did not end within {self._timeout:g} s") from error
 
-    async def _send(self, message: ReceivedMessage, event: Any) -> None:
+    async def _send(self, message: ReceivedMessage, event: Any) -> bool:
         if self._inbox is None:
             await self._mediator.send(event)
-            return
+            return True
         identity = message.message_id or getattr(event, "event_id", None)
         if not isinstance(identity, uuid.UUID):
             raise MessageRefusedError(
@@ -85,4 +95,5 @@ class EventHandling:
         async def handle(_: Any) -> None:
             await self._mediator.send(event)
 
-        await self._inbox.process(identity, handle)
+        processed = await self._inbox.process(identity, handle, event_name=message.message_name)
+        return not getattr(processed, "is_duplicate", False)

@@ -14,6 +14,7 @@ class ConsumerStatistics:
     Attributes:
         received: messages that came from the source, each delivery once.
         handled: acknowledged after all handlers ran, or after the inbox knew them.
+        duplicates: messages that the inbox knew, so that no handler ran.
         failed: attempts that ended with an error.
         rejected: attempts that an open circuit did not let through.
         retried: messages that were to be tried again, by the broker or in process.
@@ -28,6 +29,7 @@ class ConsumerStatistics:
 
     received: int = 0
     handled: int = 0
+    duplicates: int = 0
     failed: int = 0
     rejected: int = 0
     retried: int = 0

@@ -123,10 +123,11 @@ class Worker:
         it.state = "handling"
         self._statistics.handling += 1
         try:
-            await self._handling.handle(it.message, event, it.attempt)
+            was_new = await self._handling.handle(it.message, event, it.attempt)
         except Exception as error:
             self._failed(it, error)
         else:
+            self._statistics.duplicates += not was_new
             it.verdict = Verdict("ack")
         finally:
             self._statistics.handling -= 1
