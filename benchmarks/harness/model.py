@@ -100,7 +100,7 @@ Metric = Literal[
     "times",
     "fastest",
 ]
-Group = Literal["core", "fleet", "http"]
+Group = Literal["core", "fleet", "http", "durable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,8 @@ class Case:
     """Rounds in a full run, when not the default."""
     pinned: bool = True
     group: Group = "core"
-    """Part of the page: ``core``, ``fleet`` for many processes and a server, ``http`` for service clients."""
+    """Part of the page: ``core``, ``fleet`` for many processes and a server, ``http`` for service clients,
+    ``durable`` for sagas and the outbox."""
     shown_peers: tuple[str, ...] | None = None
     """Peers in the summary table; None shows all of them."""
     cannot: str = ""

@@ -17,6 +17,10 @@ MARKERS: dict[Group, tuple[str, str]] = {
     "core": (BEGIN, END),
     "fleet": (BEGIN.replace("benchmarks", "fleet benchmarks"), END.replace("benchmarks", "fleet benchmarks")),
     "http": (BEGIN.replace("benchmarks", "http benchmarks"), END.replace("benchmarks", "http benchmarks")),
+    "durable": (
+        BEGIN.replace("benchmarks", "durable benchmarks"),
+        END.replace("benchmarks", "durable benchmarks"),
+    ),
 }
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.servers.plugin import skip_without_server
+from tests.servers.binaries import ServerMissing
+from tests.servers.plugin import NOT_TESTED, skip_without_server
+from tests.servers.postgres import find_binaries
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "benchmarks" / "run.py"
@@ -31,6 +33,7 @@ def case_keys(group: str) -> list[str]:
 
 
 CORE, FLEET, HTTP = case_keys("core"), case_keys("fleet"), case_keys("http")
+DURABLE = case_keys("durable")
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,17 @@ def test_a_fleet_plays_every_case_on_its_own_server(key: str, tmp_path: Path) ->
     check_targets(case)
 
 
+@pytest.mark.parametrize("key", DURABLE)
+def test_sagas_and_the_outbox_play_every_case(key: str, tmp_path: Path) -> None:
+    try:
+        find_binaries()
+    except ServerMissing as missing:
+        pytest.skip(f"{NOT_TESTED}{missing}")
+    case = report_of("durable", tmp_path, "--no-peers", "--case", key)["cases"][key]
+    check_subjects(case)
+    check_targets(case)
+
+
 @pytest.mark.parametrize("key", HTTP)
 def test_service_clients_play_every_case(http_report: Any, key: str) -> None:
     if key == "http-rejected-commands":
@@ -95,7 +109,7 @@ def test_the_page_shows_every_case_that_can_be_run() -> None:
     assert shown == {*CORE, *FLEET, *HTTP}
 
 
-@pytest.mark.parametrize("group", [(), ("core",), ("fleet",), ("http",)])
+@pytest.mark.parametrize("group", [(), ("core",), ("fleet",), ("http",), ("durable",)])
 def test_a_partial_run_does_not_replace_the_page(group: tuple[str, ...]) -> None:
     before = PAGE.read_bytes()
     done = bench(*group, "--write", "--case", "e", "--here", "--rounds", "1")
