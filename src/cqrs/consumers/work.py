@@ -19,6 +19,8 @@ __all__ = ["DeadLetters", "Work", "Worker"]
 DeadLetters: TypeAlias = Callable[[ReceivedMessage, str, int], Awaitable[object]]
 """Puts a message aside durably, with the reason and the number of attempts."""
 
+ACK_TRIES = 3
+
 _logger = logging.getLogger(__name__)
 
 
@@ -173,19 +175,33 @@ class Worker:
         return await self._retry(it, verdict.delay)
 
     async def _acknowledge(self, it: Work, counted: Literal["handled", "ignored", "dead_lettered"]) -> None:
-        try:
-            await self._source.ack(it.message)
-        except Exception as error:
-            self._unsettled(it, "acknowledged", error)
-        else:
-            self._count(counted)
+        for number in range(1, ACK_TRIES + 1):
+            try:
+                await self._source.ack(it.message)
+            except Exception as error:
+                if number < ACK_TRIES and not self.is_stopping:
+                    await self._sleep(self._judge.pause(number))
+                    continue
+                self._statistics.unsettled += 1
+                _logger.warning(
+                    "%s is %s, but could not be acknowledged; the broker delivers it again: %s",
+                    _name(it),
+                    counted.replace("_", " "),
+                    error,
+                    extra=fields(it.message),
+                )
+                return
+            else:
+                self._count(counted)
+                return
 
     async def _retry(self, it: Work, delay: float) -> float | None:
         try:
             is_given_back = await self._source.retry(it.message, delay)
         except Exception as error:
-            self._unsettled(it, "given back", error)
-            return None
+            # If the connection is lost, it is dropped; if only this was, nobody would deliver it again.
+            _logger.warning("%s is tried again here: %s", _name(it), error, extra=fields(it.message))
+            is_given_back = False
         self._statistics.retried += 1
         it.attempt += 1
         return None if is_given_back else delay
@@ -222,16 +238,6 @@ class Worker:
             extra=self._fields(it, verdict),
         )
         return None
-
-    def _unsettled(self, it: Work, what: str, error: Exception) -> None:
-        self._statistics.unsettled += 1
-        _logger.warning(
-            "%s could not be %s, the broker delivers it again: %s",
-            _name(it),
-            what,
-            error,
-            extra=fields(it.message),
-        )
 
     def _count(self, name: str) -> None:
         setattr(self._statistics, name, getattr(self._statistics, name) + 1)

@@ -46,8 +46,9 @@ class MessageSource(Protocol):
 
     For every message that ``messages`` yields, exactly one of ``ack``, ``retry`` (with the answer ``True``),
     ``dead_letter`` and ``release`` is called to its end, from any task. A message for which none was is
-    delivered again. Each of them may raise ``BrokerUnavailableError``: the message is then delivered again,
-    or it was settled and only the answer was lost. A message of an earlier connection, which the broker has
+    delivered again, when the connection ends at the latest. Each of them may raise
+    ``BrokerUnavailableError`` or ``MessageRefusedError``, and may then be called again; perhaps only the
+    answer was lost. A message of an earlier connection, which the broker has
     taken back, can no longer be settled: that is no error either, for it is delivered again.
     """
 

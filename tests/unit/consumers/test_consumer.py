@@ -294,25 +294,37 @@ async def test_putting_aside_is_tried_until_it_succeeds(clock: FakeClock, error:
 
 async def test_what_could_not_be_acknowledged_is_left_to_the_broker(clock: FakeClock) -> None:
     source, mediator = ScriptedSource(message(1, ordering="a"), message(2, ordering="a")), Mediator()
-    source.errors["ack"] = [BrokerUnavailableError("numbers", "connection lost")]
+    source.errors["ack"] = [BrokerUnavailableError("numbers", "connection lost") for _ in range(3)]
 
     async with consumer_of(source, mediator, clock) as consumer:
+        await clock.elapse(1 + 2)
         await source.told("ack", "2")
 
     assert mediator.started == [1, 2]
-    assert consumer.statistics.unsettled == 1
+    assert (consumer.statistics.unsettled, consumer.statistics.handled) == (1, 1)
     assert source.told_of("release") == []
 
 
-async def test_what_could_not_be_given_back_is_left_to_the_broker(clock: FakeClock) -> None:
-    source, mediator = ScriptedSource(message(1), gives_back=True), Mediator(failing(9))
-    source.errors["retry"] = [BrokerUnavailableError("numbers", "connection lost")]
+async def test_an_acknowledgement_is_tried_again_and_not_the_handlers(clock: FakeClock) -> None:
+    source, mediator = ScriptedSource(message(1)), Mediator()
+    source.errors["ack"] = [BrokerUnavailableError("numbers", "too slow"), OSError("hiccup")]
 
-    async with consumer_of(source, mediator, clock) as consumer:
-        await turns()
+    async with consumer_of(source, mediator, clock):
+        await clock.elapse(1 + 2)
+        await source.told("ack", "1")
 
     assert mediator.started == [1]
-    assert consumer.statistics.unsettled == 1
+
+
+async def test_what_could_not_be_given_back_is_tried_again_in_process(clock: FakeClock) -> None:
+    source, mediator = ScriptedSource(message(1), gives_back=True), Mediator(failing(1))
+    source.errors["retry"] = [BrokerUnavailableError("numbers", "not published")]
+
+    async with consumer_of(source, mediator, clock):
+        await clock.elapse(1)
+        await source.told("ack", "1")
+
+    assert mediator.started == [1, 1]
 
 
 async def test_the_broker_is_told_what_is_still_in_work(clock: FakeClock) -> None:

@@ -124,7 +124,7 @@ async def test_an_outage_costs_nothing_but_time(clock: FakeClock) -> None:
 
     assert sorted(set(mediator.ended)) == [0, 1, 2, 3]
     assert mediator.ended.count(0) == 2  # it had succeeded, but could not be acknowledged: at least once
-    assert consumer.statistics.unsettled == 1
+    assert consumer.statistics.reconnects == 1
 
 
 async def test_a_consumer_that_dies_leaves_its_messages_to_another(clock: FakeClock) -> None:
