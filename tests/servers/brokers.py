@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.servers.kafka_mock import KafkaMock
 from tests.servers.nats import NatsServer
-from tests.servers.plugin import NOT_TESTED
+from tests.servers.plugin import NOT_TESTED, skip_without_server
 from tests.servers.rabbitmq import RabbitServer
-from tests.servers.redis_server import ServerMissing
+from tests.servers.redis_server import RedisServer, ServerMissing
 
 ServerT = TypeVar("ServerT", bound=AbstractContextManager[object])
 
@@ -66,6 +67,21 @@ def amqp_url(request: pytest.FixtureRequest) -> str:
     """The URL of a RabbitMQ: HOLDFAST_TEST_AMQP_URL when set, else the private one."""
     skip_without("aio_pika", "rabbit")
     return os.environ.get("HOLDFAST_TEST_AMQP_URL") or request.getfixturevalue("rabbit_server").url
+
+
+@pytest.fixture(scope="session")
+def streams_url() -> Iterator[str]:
+    """The URL of a Redis-protocol server on a TCP port: HOLDFAST_TEST_REDIS_URL when set, else a private one.
+
+    A ChaosProxy before it needs the port; ``redis_url`` is a unix socket.
+    """
+    configured = os.environ.get("HOLDFAST_TEST_REDIS_URL")
+    if configured and urlsplit(configured).port:
+        yield configured
+        return
+    skip_without_server()
+    with RedisServer() as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")

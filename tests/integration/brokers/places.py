@@ -33,6 +33,7 @@ class Place:
     too_large: int
     unroutable: bool
     tells = True
+    connections = 3  # that its broker makes, at most; Kafka's asks for the cluster's map on one of its own
 
     def __init__(self, url: str) -> None:
         self.url = url

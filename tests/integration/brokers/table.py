@@ -6,10 +6,14 @@ from importlib import import_module
 
 from tests.integration.brokers.places import Place
 
-BROKERS = {"kafka": "kafka_bootstrap", "rabbitmq": "amqp_url"}
+BROKERS = {"kafka": "kafka_bootstrap", "rabbitmq": "amqp_url", "redis": "streams_url"}
 """Name, and the fixture that tells where it is."""
 
-PLACES = {"kafka": "kafka_place.KafkaPlace", "rabbitmq": "rabbit_place.RabbitPlace"}
+PLACES = {
+    "kafka": "kafka_place.KafkaPlace",
+    "rabbitmq": "rabbit_place.RabbitPlace",
+    "redis": "redis_place.RedisPlace",
+}
 
 
 def make_place(name: str, url: str) -> Place:

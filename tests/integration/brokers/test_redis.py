@@ -1,0 +1,137 @@
+"""What streams alone do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import redis.asyncio
+
+from cqrs.exceptions import BrokerUnavailableError, MessageRefusedError
+from cqrs.message_brokers.redis import RedisMessageBroker, RedisMessageSource
+from tests.integration.brokers.places import reading
+from tests.integration.brokers.redis_place import RedisPlace
+from tests.servers.redis_server import RedisServer
+
+
+@pytest.fixture
+async def place(streams_url: str) -> AsyncIterator[RedisPlace]:
+    made = RedisPlace(streams_url)
+    yield made
+    await made.tidy()
+
+
+@pytest.fixture
+async def client(place: RedisPlace) -> AsyncIterator[redis.asyncio.Redis]:
+    async with redis.asyncio.Redis.from_url(place.url) as made:
+        yield made
+
+
+async def test_a_key_that_is_no_stream_is_refused(place: RedisPlace, client: redis.asyncio.Redis) -> None:
+    await client.set(place.topic, "text")
+    async with place.broker() as broker:
+        with pytest.raises(MessageRefusedError, match="WRONGTYPE"):
+            await broker.send_message(place.message(1))
+        results = await broker.send_messages(
+            [place.message(1), place.message(1, topic=f"{place.topic}.dead")]
+        )
+    assert [type(result) for result in results] == [MessageRefusedError, type(None)]
+
+    source = place.source()
+    with pytest.raises(MessageRefusedError, match="WRONGTYPE"):
+        await source.start()
+    await source.close()
+
+
+async def test_a_server_that_takes_no_writes_now_is_no_refusal(
+    redis_servers: Callable[..., RedisServer],
+) -> None:
+    server = redis_servers()
+    place = RedisPlace(server.url)
+    async with place.broker() as broker:
+        with server.out_of_memory(), pytest.raises(BrokerUnavailableError, match="OOM"):
+            await broker.send_message(place.message(1))
+        with server.read_only():
+            assert [type(each) for each in await broker.send_messages([place.message(1)])] == [
+                BrokerUnavailableError
+            ]
+        await broker.send_message(place.message(1))
+
+
+async def test_a_stream_keeps_about_as_many_as_it_is_told(
+    place: RedisPlace, client: redis.asyncio.Redis
+) -> None:
+    async with RedisMessageBroker(place.url, max_length=100) as broker:
+        assert await broker.send_messages([place.message(number) for number in range(1000)]) == [None] * 1000
+
+    assert 100 <= await client.xlen(place.topic) < 300
+
+
+async def test_settled_messages_are_removed_when_that_is_wanted(
+    place: RedisPlace, client: redis.asyncio.Redis
+) -> None:
+    await place.publish(1, 2)
+    async with reading(RedisMessageSource(place.url, [place.topic], "group", delete=True)) as reader:
+        await reader.source.ack(await reader.next())
+        await reader.next()
+        assert await client.xlen(place.topic) == 1
+
+
+async def test_entries_of_others_are_received_as_well_as_can_be(
+    place: RedisPlace, client: redis.asyncio.Redis
+) -> None:
+    await client.xadd(place.topic, {"user": "7", "body": "text", "headers": "no JSON"})
+    async with reading(place.source()) as reader:
+        message = await reader.next()
+
+    assert message.body == b"text"
+    assert message.headers == {"user": "7", "headers": "no JSON"}
+    assert (message.message_id, message.message_name, message.key) == (None, None, None)
+
+
+async def test_what_is_in_work_is_not_given_to_oneself_again(place: RedisPlace) -> None:
+    await place.publish(1)
+    async with reading(place.source()) as reader:
+        message = await reader.next()
+        with pytest.raises(TimeoutError):
+            await reader.next(1.5)  # more than twice the time after which it counts as lost
+        await reader.source.ack(message)
+
+
+async def test_what_is_extended_is_not_given_to_another(place: RedisPlace) -> None:
+    await place.publish(1)
+    async with reading(place.source()) as one, reading(place.source()) as other:
+        message = await one.next()
+        waiting = asyncio.create_task(other.next())
+        for _ in range(12):
+            await asyncio.sleep(0.1)
+            await one.source.extend(message)
+        assert not waiting.done()
+
+        assert (await waiting).attempt == 2
+
+
+async def test_a_consumer_that_has_nothing_left_takes_its_name_away(
+    place: RedisPlace, client: redis.asyncio.Redis
+) -> None:
+    await place.publish(1, 2)
+    async with reading(place.source()) as reader:
+        await reader.source.ack((await reader.take(2))[0])
+    assert [row["pending"] for row in await client.xinfo_consumers(place.topic, place.group)] == [1]
+
+    async with reading(place.source()) as reader:
+        await reader.source.ack(await reader.next())
+    assert [row["pending"] for row in await client.xinfo_consumers(place.topic, place.group)] == [0]
+
+
+async def test_a_stream_that_was_removed_is_made_anew(place: RedisPlace, client: redis.asyncio.Redis) -> None:
+    async with reading(place.source()) as reader:
+        with pytest.raises(TimeoutError):
+            await reader.next(0.1)
+        reader.forget()
+        await client.delete(place.topic)
+        await place.publish(1)
+
+        assert (await reader.next()).body == b'{"number":1}'
+        assert reader.lost
