@@ -122,7 +122,8 @@ async def test_what_cannot_be_read_is_put_aside_at_once(
 
 
 async def test_what_was_in_work_at_a_stop_is_handled_by_the_next(place: Place) -> None:
-    await place.publish(1, 2, 3)
+    async with place.broker() as broker:
+        await broker.send_messages([place.message(number, key="same") for number in (1, 2, 3)])
     first, second = Handlers(), Handlers()
     first.gate = asyncio.Event()
     consumer = consumer_of(place, first)
