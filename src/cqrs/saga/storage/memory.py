@@ -117,21 +117,18 @@ class MemorySagaStorage(ISagaStorage):
         stale_after_seconds: float | None = None,
         saga_name: str | Collection[str] | None = None,
     ) -> list[uuid.UUID]:
-        stale = 0.0
-        if stale_after_seconds is not None:
-            stale = checked_seconds("stale_after_seconds", stale_after_seconds)
-        attempts = validation.count("max_recovery_attempts", max_recovery_attempts)
-        with self._table.lock:
-            now = self._table.clock()
-            before = now - stale if stale else math.inf
-            found = [
-                saga
-                for saga in _named(self._table.unfinished.values(), saga_name)
-                if saga.lease_expires_at <= now
-                and saga.recovery_attempts < attempts
-                and saga.updated_at <= before
-            ]
-        return _oldest(found, limit)
+        found = self._recoverable(max_recovery_attempts, stale_after_seconds, saga_name)
+        return [saga.saga_id for saga in _oldest(found, limit)]
+
+    async def get_named_sagas_for_recovery(
+        self,
+        limit: int,
+        max_recovery_attempts: int = 5,
+        stale_after_seconds: float | None = None,
+        saga_name: str | Collection[str] | None = None,
+    ) -> list[tuple[uuid.UUID, str]]:
+        found = self._recoverable(max_recovery_attempts, stale_after_seconds, saga_name)
+        return [(saga.saga_id, saga.name) for saga in _oldest(found, limit)]
 
     async def increment_recovery_attempts(
         self, saga_id: uuid.UUID, new_status: SagaStatus | None = None
@@ -159,7 +156,7 @@ class MemorySagaStorage(ISagaStorage):
                 for saga in _named(self._table.unfinished.values(), saga_name)
                 if saga.recovery_attempts >= attempts and saga.lease_expires_at <= now
             ]
-        return _oldest(found, limit)
+        return [saga.saga_id for saga in _oldest(found, limit)]
 
     async def get_unfinished_names(self) -> set[str]:
         with self._table.lock:
@@ -171,7 +168,7 @@ class MemorySagaStorage(ISagaStorage):
         with self._table.lock:
             failed = _named(self._table.failed.values(), saga_name)
             found = [saga for saga in failed if has_failed_compensation(self._log(saga))]
-        return _oldest(found, limit)
+        return [saga.saga_id for saga in _oldest(found, limit)]
 
     async def purge_finished(
         self,
@@ -198,6 +195,22 @@ class MemorySagaStorage(ISagaStorage):
                 table.remove(saga)
         return len(old[:most])
 
+    def _recoverable(
+        self, attempts: int, stale_after: float | None, saga_name: str | Collection[str] | None
+    ) -> list[MemorySaga]:
+        validation.count("max_recovery_attempts", attempts)
+        stale = 0.0 if stale_after is None else checked_seconds("stale_after_seconds", stale_after)
+        with self._table.lock:
+            now = self._table.clock()
+            before = now - stale if stale else math.inf
+            return [
+                saga
+                for saga in _named(self._table.unfinished.values(), saga_name)
+                if saga.lease_expires_at <= now
+                and saga.recovery_attempts < attempts
+                and saga.updated_at <= before
+            ]
+
     # Requires lock: self._table.lock
     def _touch(self, saga: MemorySaga) -> None:
         saga.version += 1
@@ -217,8 +230,8 @@ def _named(sagas: Iterable[MemorySaga], saga_name: str | Collection[str] | None)
     return (saga for saga in sagas if names is None or saga.name in names)
 
 
-def _oldest(sagas: list[MemorySaga], limit: int) -> list[uuid.UUID]:
-    return [saga.saga_id for saga in sorted(sagas, key=_age)[: checked_limit(limit)]]
+def _oldest(sagas: list[MemorySaga], limit: int) -> list[MemorySaga]:
+    return sorted(sagas, key=_age)[: checked_limit(limit)]
 
 
 def _age(saga: MemorySaga) -> float:

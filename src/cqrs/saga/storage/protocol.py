@@ -223,6 +223,28 @@ class ISagaStorage(abc.ABC):
     async def set_recovery_attempts(self, saga_id: uuid.UUID, attempts: int) -> None:
         """Set the number of attempts to recover a saga; 0 makes it recoverable again."""
 
+    async def get_named_sagas_for_recovery(
+        self,
+        limit: int,
+        max_recovery_attempts: int = 5,
+        stale_after_seconds: float | None = None,
+        saga_name: str | Collection[str] | None = None,
+    ) -> list[tuple[uuid.UUID, str]]:
+        """Return what ``get_sagas_for_recovery`` does, each with its name: all a worker asks per interval.
+
+        Here by one question for each name in ``saga_name``; a storage that can answer at once overrides it.
+        """
+        names = (
+            [saga_name]
+            if isinstance(saga_name, str)
+            else list(saga_name or await self.get_unfinished_names())
+        )
+        found: list[tuple[uuid.UUID, str]] = []
+        for name in names:
+            ids = await self.get_sagas_for_recovery(limit, max_recovery_attempts, stale_after_seconds, name)
+            found += [(saga_id, name) for saga_id in ids]
+        return found
+
     async def get_exhausted_sagas(
         self, limit: int, max_recovery_attempts: int = 5, saga_name: str | Collection[str] | None = None
     ) -> list[uuid.UUID]:

@@ -219,11 +219,24 @@ class SqlAlchemySagaStorage(ISagaStorage):
         stale_after_seconds: float | None = None,
         saga_name: str | Collection[str] | None = None,
     ) -> list[uuid.UUID]:
+        found = await self.get_named_sagas_for_recovery(
+            limit, max_recovery_attempts, stale_after_seconds, saga_name
+        )
+        return [saga_id for saga_id, _ in found]
+
+    async def get_named_sagas_for_recovery(
+        self,
+        limit: int,
+        max_recovery_attempts: int = 5,
+        stale_after_seconds: float | None = None,
+        saga_name: str | Collection[str] | None = None,
+    ) -> list[tuple[uuid.UUID, str]]:
         attempts = validation.count("max_recovery_attempts", max_recovery_attempts)
         stale = 0.0
         if stale_after_seconds is not None:
             stale = checked_seconds("stale_after_seconds", stale_after_seconds)
-        return await self._ids(self._queries.recoverable(attempts, stale, saga_name), limit)
+        query = self._queries.recoverable(attempts, stale, saga_name).limit(checked_limit(limit))
+        return [(row[0], str(row[1])) for row in await self._rows(query)]
 
     async def get_exhausted_sagas(
         self, limit: int, max_recovery_attempts: int = 5, saga_name: str | Collection[str] | None = None

@@ -27,8 +27,9 @@ class SagaQueries:
         self._this = self._columns.id == sa.bindparam("own_id", type_=PortableUuid())
 
     def recoverable(self, attempts: int, stale: float, names: str | Collection[str] | None) -> Any:
-        """Sagas that may be recovered."""
+        """Sagas that may be recovered, and their names."""
         query = self._unfinished(names).where(self._is_free, self._attempts < attempts)
+        query = query.add_columns(self._columns.name)
         return query.where(self._columns.updated_at <= utc_now(stale)) if stale else query
 
     def exhausted(self, attempts: int, names: str | Collection[str] | None) -> Any:

@@ -518,6 +518,11 @@ async def recovery_is_by_name(subject: Subject) -> None:
     assert await subject.recoverable(saga_name="Order") == [order]
     assert set(await subject.recoverable(saga_name=["Refund", "Ord"])) == {refund, other}
     assert await subject.recoverable(saga_name=[]) == []
+    named = subject.storage.get_named_sagas_for_recovery
+    assert await named(10, saga_name="Order") == [(order, "Order")]
+    assert set(await named(10)) == {(order, "Order"), (refund, "Refund"), (other, "Ord")}
+    assert set(await ISagaStorage.get_named_sagas_for_recovery(subject.storage, 10)) == set(await named(10))
+    assert len(await named(2)) == 2
     assert await subject.storage.get_unfinished_names() == {"Order", "Refund", "Ord"}
 
 

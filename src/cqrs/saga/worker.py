@@ -1,0 +1,388 @@
+"""The background service that goes on with sagas which nobody executes any more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random as random_module
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from cqrs.circuit_breaker import validation
+from cqrs.circuit_breaker.timing import Backoff
+from cqrs.container.protocol import Resolver
+from cqrs.dispatcher.request import Deliver
+from cqrs.exceptions import ConfigurationTypeError, SagaConcurrencyError, SagaNotFoundError
+from cqrs.saga.compensation import checked_retries
+from cqrs.saga.errors import SagaCompensatedError
+from cqrs.saga.recovery import recover_saga
+from cqrs.saga.saga import Saga
+from cqrs.saga.storage.protocol import ISagaStorage
+from cqrs.saga.worker_reports import RecoveryEvent, RecoveryListener, RecoveryResult, Telling
+from cqrs.saga.worker_sagas import KnownSaga, known_sagas
+
+__all__ = ["RecoveryEvent", "RecoveryResult", "RecoveryWorker"]
+
+_logger = logging.getLogger(__name__)
+
+JITTER = 0.2
+"""An interval is longer by up to this share, so that the workers of a fleet do not ask in step."""
+
+POLLS_PER_SURVEY = 12
+"""So many polls come between two surveys, once each of the surveys was made."""
+
+STORAGE_BACKOFF = Backoff(initial=1.0, multiplier=2.0, max=60.0, jitter=0.2)
+MOST_REMEMBERED = 10_000
+
+
+class RecoveryWorker:
+    """Asks the storage for sagas that nobody executes, and recovers them; many processes may run one each.
+
+    One question per interval: for sagas to recover, and now and then, in place of it, for names that are not
+    known, sagas that were tried too often, and compensations that were given up; each is told once. The next
+    question does not wait for the answers of slow steps.
+
+    Args:
+        sagas: a ``SagaMap`` (or any mapping from context types to saga classes), or saga classes that are
+            declared for a context: ``class OrderSaga(Saga[OrderContext])``.
+        container: builds the steps.
+        storage: keeps the sagas.
+        interval: seconds between two questions, up to 20 % more at random; > 0.
+        limit: how many sagas are asked for at once, at least 1. More are asked for at once when all came.
+        concurrency: how many are recovered at the same time, at least 1.
+        max_recovery_attempts: a saga that was recovered so often without progress is left alone; at least 1.
+        stale_after_seconds: leave alone what was changed more recently; ``None``: nothing.
+        retry_backoff: how long a saga waits after its k-th failure in a row in this process.
+        on_event: called with each ``RecoveryEvent``; a plain function. Its errors are logged.
+        deliver: takes the events of recovered steps, as for ``recover_saga``.
+        compensation_retry_count: as for ``recover_saga``, as are the next two.
+        compensation_retry_delay: seconds.
+        compensation_retry_backoff: a factor.
+        clock: monotonic seconds.
+        sleep: waits.
+        random: numbers in [0, 1).
+
+    Raises:
+        ConfigurationError: an argument has the wrong type or is out of range, or the container cannot build a
+            step.
+
+    ::
+
+        async with RecoveryWorker(saga_map, container, storage):
+            await serve()
+    """
+
+    def __init__(
+        self,
+        sagas: Mapping[type[Any], type[Any]] | Iterable[type[Saga[Any]]],
+        container: Resolver,
+        storage: ISagaStorage,
+        *,
+        interval: float = 5.0,
+        limit: int = 100,
+        concurrency: int = 10,
+        max_recovery_attempts: int = 5,
+        stale_after_seconds: float | None = None,
+        retry_backoff: Backoff = Backoff(initial=5.0, multiplier=2.0, max=300.0, jitter=0.2),  # noqa: B008
+        on_event: RecoveryListener | None = None,
+        deliver: Deliver | None = None,
+        compensation_retry_count: int = 3,
+        compensation_retry_delay: float = 1.0,
+        compensation_retry_backoff: float = 2.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        random: Callable[[], float] = random_module.random,
+    ) -> None:
+        if isinstance(storage, type) or not hasattr(storage, "get_sagas_for_recovery"):
+            raise ConfigurationTypeError(f"storage must be an ISagaStorage, not {storage!r}")
+        if not isinstance(retry_backoff, Backoff):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationTypeError(f"retry_backoff must be a Backoff, not {retry_backoff!r}")
+        if on_event is not None:
+            validation.plain_function("on_event", on_event)
+        validation.clock_and_random(clock, random)
+        self._retries = (compensation_retry_count, compensation_retry_delay, compensation_retry_backoff)
+        checked_retries(*self._retries)
+        self._sagas = known_sagas(sagas, container, storage)
+        self._container = container
+        self._storage = storage
+        self._interval = validation.seconds("interval", interval)
+        self._limit = validation.count("limit", limit)
+        self._concurrency = validation.count("concurrency", concurrency)
+        self._attempts = validation.count("max_recovery_attempts", max_recovery_attempts)
+        self._stale = stale_after_seconds
+        if stale_after_seconds is not None:
+            self._stale = validation.seconds("stale_after_seconds", stale_after_seconds, strict=False)
+        self._backoff = retry_backoff
+        self._deliver = deliver
+        self._clock, self._sleep, self._random = clock, sleep, random
+        self._telling = Telling(on_event)
+        self._surveys = (self._survey_names, self._survey_exhausted, self._survey_compensations)
+        self._failures: dict[uuid.UUID, tuple[int, float]] = {}
+        """How often a saga has failed here in a row, and until when it should not come again."""
+        self._active: dict[uuid.UUID, asyncio.Task[None]] = {}
+        self._loop_task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+
+    # ------------------------------------------------------------------ life
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the worker was started and has not ended."""
+        return self._loop_task is not None and not self._loop_task.done()
+
+    def start(self) -> None:
+        """Begin to work in a task of the running event loop.
+
+        Raises:
+            RuntimeError: it was started already, or no event loop runs.
+        """
+        if self.is_running:
+            raise RuntimeError("the recovery worker was started already")
+        self._stopping = asyncio.Event()
+        self._loop_task = asyncio.get_running_loop().create_task(self._work(), name="saga-recovery-worker")
+
+    async def stop(self, timeout: float = 30.0) -> None:
+        """End the work: ask no more, let running recoveries finish, cancel what has not after ``timeout``.
+
+        A recovery that is cancelled leaves its saga as it is, for another worker. Calling it again, or before
+        ``start``, is harmless.
+
+        Args:
+            timeout: seconds; at least 0.
+        """
+        limit = validation.seconds("timeout", timeout, strict=False)
+        self._stopping.set()
+        tasks = [task for task in (self._loop_task, *self._active.values()) if task is not None]
+        try:
+            await self._wait(tasks, limit)
+        finally:
+            # Once the loop has ended, no more are added.
+            left = [task for task in (*tasks, *self._active.values()) if not task.done()]
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+        loop_task, self._loop_task = self._loop_task, None
+        if loop_task is not None and not loop_task.cancelled():
+            loop_task.result()
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def run_once(self) -> RecoveryResult:
+        """Ask once for everything, recover what there is, and return what came of it.
+
+        For cron jobs and tests; it may run beside a started worker.
+
+        Raises:
+            Exception: what the storage raised when it was asked.
+        """
+        result = RecoveryResult()
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            for saga_id, name in await self._find():
+                task = await self._begin(saga_id, name, result)
+                tasks += [] if task is None else [task]
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        result.unknown_names = await self._survey_names()
+        result.exhausted = await self._survey_exhausted()
+        result.failed_compensations = await self._survey_compensations()
+        return result
+
+    # ------------------------------------------------------------------ the loop
+
+    async def _work(self) -> None:
+        turn = errors = 0
+        more = False
+        while not self._stopping.is_set():
+            try:
+                more = await self._turn(turn, more)
+            except Exception as error:
+                errors += 1
+                pause = STORAGE_BACKOFF.duration(errors, self._random())
+                self._telling.storage_failed(error, pause, errors)
+            else:
+                turn, errors = turn + 1, 0
+                pause = 0.0 if more else self._interval * (1.0 + JITTER * self._random())
+            if pause:
+                await self._pause(pause)
+
+    async def _turn(self, number: int, more: bool) -> bool:
+        """Ask the storage one question; return whether to ask again at once, as there is probably more."""
+        survey = _survey_of(number, len(self._surveys))
+        if survey is not None:
+            await self._surveys[survey]()
+            return more
+        began = False
+        found = await self._find()
+        for saga_id, name in found:
+            if self._stopping.is_set():
+                break
+            began = await self._begin(saga_id, name, None) is not None or began
+        return began and len(found) >= self._limit
+
+    async def _pause(self, seconds: float) -> None:
+        sleeping = asyncio.ensure_future(self._sleep(seconds))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((sleeping, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            stopping.cancel()
+            await asyncio.gather(sleeping, stopping, return_exceptions=True)
+
+    async def _wait(self, tasks: list[asyncio.Task[None]], seconds: float) -> None:
+        """Return when the tasks have ended, or so many seconds have passed."""
+        if not tasks:
+            return
+        sleeping = asyncio.ensure_future(self._sleep(seconds))
+        try:
+            left: set[asyncio.Future[Any]] = set(tasks)
+            while left and not sleeping.done():
+                await asyncio.wait((*left, sleeping), return_when=asyncio.FIRST_COMPLETED)
+                left = {task for task in (*tasks, *self._active.values()) if not task.done()}
+        finally:
+            sleeping.cancel()
+            await asyncio.gather(sleeping, return_exceptions=True)
+
+    async def _find(self) -> list[tuple[uuid.UUID, str]]:
+        return await self._storage.get_named_sagas_for_recovery(
+            self._limit, self._attempts, self._stale, list(self._sagas)
+        )
+
+    # ------------------------------------------------------------------ recoveries
+
+    async def _begin(
+        self, saga_id: uuid.UUID, name: str, result: RecoveryResult | None
+    ) -> asyncio.Task[None] | None:
+        """Recover a saga in a task of its own, as soon as there is room; return the task if it was begun."""
+        saga = self._sagas.get(name)
+        if saga is None or saga_id in self._active:
+            return None
+        if self._failures.get(saga_id, (0, 0.0))[1] > self._clock():
+            # Its recovery was to be put off, but the storage offers it again: it had not even begun.
+            await self._storage.increment_recovery_attempts(saga_id)
+            return None
+        while len(self._active) >= self._concurrency:
+            await self._wait_for_room(result is None)
+            if result is None and self._stopping.is_set():
+                return None
+        if saga_id in self._active:
+            return None
+        task = asyncio.get_running_loop().create_task(self._recover(saga_id, saga, result))
+        self._active[saga_id] = task
+        task.add_done_callback(lambda _: self._active.pop(saga_id, None))
+        return task
+
+    async def _wait_for_room(self, heeds_stop: bool) -> None:
+        waiting: set[asyncio.Future[Any]] = set(self._active.values())
+        stopping = asyncio.ensure_future(self._stopping.wait()) if heeds_stop else None
+        if stopping is not None:
+            waiting.add(stopping)
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0)  # for the callbacks that make room
+        finally:
+            if stopping is not None:
+                stopping.cancel()
+                await asyncio.gather(stopping, return_exceptions=True)
+
+    async def _recover(self, saga_id: uuid.UUID, saga: KnownSaga, result: RecoveryResult | None) -> None:
+        failures = self._failures.get(saga_id, (0, 0.0))[0] + 1
+        pause = self._backoff.duration(failures, self._random())
+        name = saga.saga.saga_name
+        try:
+            await recover_saga(
+                saga.saga,
+                saga_id,
+                saga.context_builder,
+                self._container,
+                self._storage,
+                *self._retries,
+                deliver=self._deliver,
+                not_before=pause,
+                sleep=self._sleep,
+                clock=self._clock,
+            )
+            event = RecoveryEvent("completed", saga_id, name)
+        except SagaCompensatedError as error:
+            event = RecoveryEvent("compensated", saga_id, name, error)
+        except (SagaConcurrencyError, SagaNotFoundError) as error:
+            event = RecoveryEvent("busy", saga_id, name, error)
+        except Exception as error:
+            event = await self._after_error(saga_id, name, error, pause)
+        if event.kind == "failed":
+            self._remember(saga_id, failures, pause)
+        else:
+            self._failures.pop(saga_id, None)
+        self._telling.ended(event)
+        if result is not None:
+            result.add(event)
+
+    async def _after_error(
+        self, saga_id: uuid.UUID, name: str, error: Exception, pause: float
+    ) -> RecoveryEvent:
+        """Find out whether the error has ended the saga, as that of a step does, or only its recovery."""
+        try:
+            status, _, _ = await self._storage.load_saga_state(saga_id)
+        except Exception:
+            _logger.warning("the status of saga %s could not be read", saga_id, exc_info=True)
+        else:
+            if status.is_final:
+                return RecoveryEvent("compensated", saga_id, name, error)
+        return RecoveryEvent("failed", saga_id, name, error, pause)
+
+    def _remember(self, saga_id: uuid.UUID, failures: int, pause: float) -> None:
+        self._failures.pop(saga_id, None)
+        # Half of it: the clock of the storage may be a little ahead.
+        self._failures[saga_id] = (failures, self._clock() + pause / 2)
+        while len(self._failures) > MOST_REMEMBERED:
+            del self._failures[next(iter(self._failures))]
+
+    # ------------------------------------------------------------------ surveys
+
+    async def _survey_names(self) -> list[str]:
+        names = await self._storage.get_unfinished_names()
+        return self._telling.unknown([name for name in names if name not in self._sagas])
+
+    async def _survey_exhausted(self) -> list[uuid.UUID]:
+        ids = await self._storage.get_exhausted_sagas(self._limit, self._attempts, list(self._sagas))
+        return self._telling.exhausted(ids, self._attempts)
+
+    async def _survey_compensations(self) -> list[uuid.UUID]:
+        try:
+            ids = await self._storage.get_sagas_with_failed_compensation(self._limit, list(self._sagas))
+        except NotImplementedError:  # a storage that cannot tell
+            return []
+        return self._telling.given_up(ids)
+
+
+def _survey_of(turn: int, surveys: int) -> int | None:
+    """Return which survey is made in a turn; polls come between: soon at first, then rarely.
+
+    >>> [_survey_of(turn, 3) for turn in range(7)]
+    [None, 0, None, 1, None, 2, None]
+    >>> [(turn, _survey_of(turn, 3)) for turn in range(6, 60) if _survey_of(turn, 3) is not None]
+    [(18, 0), (31, 1), (44, 2), (57, 0)]
+    """
+    if turn < 2 * surveys:
+        return turn // 2 if turn % 2 else None
+    later = turn - 2 * surveys
+    period = POLLS_PER_SURVEY + 1
+    return later // period % surveys if later % period == POLLS_PER_SURVEY else None
