@@ -19,9 +19,11 @@ __all__ = [
     "DEAD_LETTER_REASON",
     "DEAD_LETTER_TOPIC",
     "FIRST_TOPIC",
+    "JSON_HEADERS",
     "KEY",
     "MESSAGE_ID",
     "MESSAGE_NAME",
+    "NATS_MESSAGE_ID",
     "TRACEPARENT",
     "attempt_of",
     "dead_letter_headers",
@@ -44,6 +46,10 @@ DEAD_LETTER_REASON = "dead_letter_reason"
 DEAD_LETTER_ATTEMPTS = "dead_letter_attempts"
 DEAD_LETTER_TOPIC = "dead_letter_topic"
 DEAD_LETTER_AT = "dead_letter_at"
+
+# Of NATS: what its server finds duplicates by; and those of ours that are no lines of text.
+NATS_MESSAGE_ID = "Nats-Msg-Id"
+JSON_HEADERS = "headers_json"
 
 # Of a message that was published once more, to be delivered again after a delay.
 ATTEMPT = "delivery_attempt"

@@ -6,13 +6,14 @@ from importlib import import_module
 
 from tests.integration.brokers.places import Place
 
-BROKERS = {"kafka": "kafka_bootstrap", "rabbitmq": "amqp_url", "redis": "streams_url"}
+BROKERS = {"kafka": "kafka_bootstrap", "rabbitmq": "amqp_url", "redis": "streams_url", "nats": "nats_url"}
 """Name, and the fixture that tells where it is."""
 
 PLACES = {
     "kafka": "kafka_place.KafkaPlace",
     "rabbitmq": "rabbit_place.RabbitPlace",
     "redis": "redis_place.RedisPlace",
+    "nats": "nats_place.NatsPlace",
 }
 
 

@@ -15,7 +15,7 @@ from aiokafka.errors import CommitFailedError
 from cqrs.message_brokers.kafka.positions import Positions
 from cqrs.message_brokers.receiving import ReceivedMessage
 
-TopicPartition = namedtuple("TopicPartition", "topic partition")  # noqa: PYI024 - as that of the library
+TopicPartition = namedtuple("TopicPartition", "topic partition")
 
 
 class Consumer:
