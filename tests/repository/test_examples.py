@@ -98,7 +98,7 @@ def test_service_client_returns_what_the_service_says_and_stops_asking_when_it_f
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_example_is_short_and_tested(path: os.PathLike[str]) -> None:
     lines = (EXAMPLES / path).read_text(encoding="utf-8").splitlines()
-    assert len(lines) < {"fastapi_app": 200, "shared_circuit": 121, "http_client": 90}.get(
+    assert len(lines) < {"fastapi_app": 200, "order_saga": 210, "shared_circuit": 121, "http_client": 90}.get(
         (EXAMPLES / path).stem, 80
     )
     names = {
@@ -109,5 +109,25 @@ def test_example_is_short_and_tested(path: os.PathLike[str]) -> None:
         "fastapi_app",
         "shared_circuit",
         "http_client",
+        "order_saga",
     }
     assert (EXAMPLES / path).stem in names, "add a test of what this example shows"
+
+
+def test_an_order_outlives_its_process_and_nobody_is_charged_twice() -> None:
+    lines = story("order_saga.py")
+    killed = next(number for number, line in enumerate(lines) if "the process is killed" in line)
+    jules = lines.index("Jules orders.")
+    recovered, failed = lines[killed + 1 : jules], lines[jules:]
+    assert "status -9" in recovered[0]
+    assert [line.strip() for line in recovered[1:]] == [
+        "partners: parcel to Oslo booked with the other carrier",
+        "OrderSaga: completed",
+    ]
+    assert [line.removeprefix("    partners: ") for line in failed if "partners" in line] == [
+        "stock reserved for Jules",
+        "card of Jules charged",
+        "payment of Jules refunded",
+        "stock of Jules given back",
+    ]
+    assert failed[-1] == "  the order failed: nobody delivers to Atlantis"

@@ -76,7 +76,7 @@ class ShipOrder(cqrs.SagaStepHandler[OrderContext, Done]):
 class OrderSaga(cqrs.Saga[OrderContext]):
     """An order, in three steps."""
 
-    steps = [ReserveStock, ChargeCard, ShipOrder]  # noqa: RUF012
+    steps = [ReserveStock, ChargeCard, ShipOrder]
 
 
 class OneMethodContainer:
