@@ -157,7 +157,7 @@ class Journal:
         if self.lease is not None:
             running_renewer().remove(self.lease)
         is_closed = isinstance(error, GeneratorExit)  # a coroutine that is being closed must not wait
-        if not self.must_release and not is_closed:
+        if not (self.must_release or is_closed or self._is_renewing()):
             return await self._leave()
         # In a task of its own, as this one may have been cancelled, and may be again.
         task = asyncio.get_running_loop().create_task(self._release_and_leave())
@@ -167,7 +167,12 @@ class Journal:
             await asyncio.wait({task}, timeout=RELEASE_SECONDS)
         return None
 
+    def _is_renewing(self) -> bool:
+        return self.lease is not None and self.lease.renewing is not None and not self.lease.renewing.done()
+
     async def _release_and_leave(self) -> None:
+        if self.lease is not None and self.lease.renewing is not None:
+            await asyncio.wait({self.lease.renewing})  # nothing of a saga outlives its transaction
         try:
             if self.must_release:
                 await self.run.release(not_before=self._not_before)
