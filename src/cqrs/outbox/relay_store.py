@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from cqrs._sql.library import aio
+from cqrs._sql.library import aio, sa
 from cqrs._sql.sessions import SessionFactory
 from cqrs.outbox.models import OutboxModel
 from cqrs.outbox.rows import ClaimedRow, Settlement, claim, connect, forget, number_of_statements, settle
@@ -33,13 +33,18 @@ class RelayStore:
         self._session_factory = session_factory
         self._settings = settings
         self._statistics = statistics
+        self._is_backlog = False
 
     async def claim(self, token: str) -> list[ClaimedRow]:
         """Lease a batch, durably."""
         settings = self._settings
         async with self._transaction(claiming=True) as connection:
             self._statistics.queries += 1
-            return await claim(
+            if self._is_backlog and connection.dialect.name == "postgresql":
+                # Statistics of a queue are always wrong: PostgreSQL would read and sort all of a long one.
+                self._statistics.queries += 1
+                await connection.execute(sa.text("SET LOCAL enable_sort = off"))
+            rows = await claim(
                 connection,
                 token,
                 size=settings.batch_size,
@@ -47,6 +52,8 @@ class RelayStore:
                 max_attempts=settings.max_attempts,
                 topics=settings.topics,
             )
+        self._is_backlog = len(rows) >= settings.batch_size
+        return rows
 
     async def settle(self, token: str, settlement: Settlement) -> int:
         """Write what became of a batch; return how many published rows were not leased any more."""
