@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from cqrs.saga.step import SagaStepHandler as SagaStepHandler
     from cqrs.saga.step import current_step as current_step
     from cqrs.saga.transaction import SagaTransaction as SagaTransaction
+    from cqrs.saga.worker import RecoveryWorker as RecoveryWorker
 
 _EXPORTS = {
     "ContextT": "cqrs.saga.models",
     "FailedCompensation": "cqrs.saga.models",
     "Fallback": "cqrs.saga.fallback",
     "ISagaStepCircuitBreaker": "cqrs.saga.circuit_breaker",
+    "RecoveryWorker": "cqrs.saga.worker",
     "Resp": "cqrs.saga.models",
     "Saga": "cqrs.saga.saga",
     "SagaCompensatedError": "cqrs.saga.errors",

@@ -15,7 +15,7 @@ from cqrs.saga.encoding import (
     Unstorable,
     decode_dataclass,
     encode,
-    encode_dataclass,
+    encoder_of,
 )
 from cqrs.saga.models import SagaContext, unstorable
 from cqrs.saga.snapshot import take_over
@@ -44,7 +44,7 @@ class ContextCodec:
         own_writer = _is_own(context_type, "to_dict")
         if dataclasses.is_dataclass(context_type) and not own_writer:
             _check_decorated(context_type)
-            self._encode = encode_dataclass
+            self._encode = encoder_of(context_type)
             self._decode = functools.partial(decode_dataclass, context_type)
         elif own_writer:
             self._encode = _encode_by_method

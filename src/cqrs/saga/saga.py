@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import uuid
 from typing import Any, ClassVar, Generic
@@ -118,7 +119,7 @@ class Saga(RunsSagas, Generic[ContextT]):
             self.check_context_type(kind)
             codec = self._codecs[kind] = codec_of(kind)
         resumes = saga_id is not None
-        journal = Journal(storage, uuid.uuid4() if saga_id is None else saga_id, sleep, clock, 0.0)
+        journal = Journal(storage, _new_id() if saga_id is None else saga_id, sleep, clock, 0.0)
         return SagaTransaction(
             self.saga_name, plan, journal, context, retries, sleep, resumes=resumes, codec=codec
         )
@@ -154,6 +155,12 @@ class Saga(RunsSagas, Generic[ContextT]):
         if cls._plans is None:
             raise SagaDefinitionError(f"{cls.__name__} declares no steps: give it `steps = [...]`")
         return cls._plans
+
+
+def _new_id() -> uuid.UUID:
+    """Return what ``uuid.uuid4`` returns, but sooner: the constructor takes longer to put the version in."""
+    number = int.from_bytes(os.urandom(16)) & ~(0xF << 76 | 0x3 << 62)
+    return uuid.UUID(int=number | 0x4 << 76 | 0x2 << 62)
 
 
 def _check(storage: Any, saga_id: Any) -> None:

@@ -8,14 +8,16 @@ import uuid
 from typing import Any, Generic, Self
 
 from cqrs.dispatcher.handlers import RecordsEvents
-from cqrs.dispatcher.models import Carrier, make_tuple
+from cqrs.dispatcher.models import Carrier
 from cqrs.saga.leases import Lease
 from cqrs.saga.models import ContextT, Resp, SagaStepInfo, SagaStepResult
 from cqrs.saga.snapshot import Snapshot
 
 __all__ = ["Resp", "SagaStepHandler", "SagaStepInfo", "SagaStepResult", "StepCall", "current_step"]
 
-_current: contextvars.ContextVar[SagaStepInfo | None] = contextvars.ContextVar("cqrs_saga_step", default=None)
+_current: contextvars.ContextVar[SagaStepInfo | StepCall | None] = contextvars.ContextVar(
+    "cqrs_saga_step", default=None
+)
 
 set_current = _current.set
 reset_current = _current.reset
@@ -26,7 +28,8 @@ def current_step() -> SagaStepInfo | None:
 
     A step that a crash has interrupted acts again: pass its ``idempotency_key`` to whom it calls.
     """
-    return _current.get()
+    running = _current.get()
+    return running.info() if isinstance(running, StepCall) else running
 
 
 class StepCall(Carrier):
@@ -35,10 +38,10 @@ class StepCall(Carrier):
     Attributes:
         snapshot: what the context was before anybody acted, where there is a fallback.
         lease: of the saga; a fallback acts only while it is held.
-        acted: whether somebody has begun to act.
+        handler: who acts, or did last; ``None`` before.
     """
 
-    __slots__ = ("acted", "attempt", "context", "lease", "position", "saga_id", "saga_name", "snapshot")
+    __slots__ = ("attempt", "context", "handler", "lease", "position", "saga_id", "saga_name", "snapshot")
 
     def __init__(
         self,
@@ -57,12 +60,17 @@ class StepCall(Carrier):
         self.context = context
         self.snapshot = snapshot
         self.lease = lease
-        self.acted = False
+        self.handler: SagaStepHandler[Any, Any] | None = None
 
     @property
     def message_type(self) -> type[Any]:
         """What the step is about: the context."""
         return self.context.__class__  # type: ignore[no-any-return]  # a class
+
+    def info(self) -> SagaStepInfo:
+        """Return which step acts; made for those who ask."""
+        name = type(self.handler).__name__
+        return SagaStepInfo(self.saga_id, self.saga_name, name, self.position, "act", self.attempt)
 
 
 class SagaStepHandler(RecordsEvents, abc.ABC, Generic[ContextT, Resp]):
@@ -102,15 +110,13 @@ class SagaStepHandler(RecordsEvents, abc.ABC, Generic[ContextT, Resp]):
 
     async def handle(self, call: StepCall) -> tuple[Self, SagaStepResult[ContextT, Resp]]:
         """Act as one attempt of a guarded step: called by the framework, not to be overridden."""
-        if call.acted:
+        if call.handler is not None:
             if call.lease is not None:
                 await call.lease.ensure()
             if call.snapshot is not None:
                 call.snapshot.restore(call.context)
-        call.acted = True
-        step_name = type(self).__name__
-        fields = (call.saga_id, call.saga_name, step_name, call.position, "act", call.attempt)
-        token = set_current(make_tuple(SagaStepInfo, fields))
+        call.handler = self
+        token = set_current(call)
         try:
             return self, await self.act(call.context)
         finally:

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import enum
 import uuid
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Generic, NoReturn, Self
+from typing import Any, Generic, NoReturn, Self, cast
 
 from cqrs.dispatcher.answers import announce, announced
 from cqrs.dispatcher.models import FallbackAnswer, Outcome, make_tuple
@@ -29,6 +30,7 @@ from cqrs.saga.compensation import Acted, Compensation, CompensationRetries, des
 from cqrs.saga.context import ContextCodec, ContextReader
 from cqrs.saga.errors import SagaCompensatedError
 from cqrs.saga.journal import Journal, Sleep
+from cqrs.saga.leases import Lease
 from cqrs.saga.models import ContextT, FailedCompensation, SagaStepResult
 from cqrs.saga.plan import SagaPlan, StepPlan
 from cqrs.saga.resumption import resume
@@ -51,6 +53,11 @@ class _State(enum.Enum):
 # Looking up a global costs less than looking up a member.
 _READY, _BUSY, _COMPLETED = _State.READY, _State.BUSY, _State.COMPLETED
 _STEP_STARTED, _STEP_COMPLETED = SagaStepStatus.STARTED, SagaStepStatus.COMPLETED
+_SAGA_COMPLETED = SagaStatus.COMPLETED
+
+
+def _no_context(_: Any) -> NoReturn:
+    raise AssertionError("a saga has a context once it was entered")
 
 
 class SagaTransaction(Generic[ContextT]):
@@ -67,6 +74,17 @@ class SagaTransaction(Generic[ContextT]):
         scope: resolves steps, where the container has scopes.
     """
 
+    # What most transactions never change is not set for each of them.
+    events: tuple[object, ...] = ()
+    fallbacks: tuple[FallbackAnswer, ...] = ()
+    failed_compensations: tuple[FailedCompensation, ...] = ()
+    scope: DispatchScope | None = None
+    _state: _State = _State.NEW
+    _status: SagaStatus | None = None
+    _begun = False
+    _starts = 0
+    _compensated: frozenset[int] = frozenset()
+
     def __init__(
         self,
         saga_name: str,
@@ -82,24 +100,16 @@ class SagaTransaction(Generic[ContextT]):
     ) -> None:
         self.context: ContextT = context
         self.saga_id: uuid.UUID = journal.saga_id
-        self.events: tuple[object, ...] = ()
-        self.fallbacks: tuple[FallbackAnswer, ...] = ()
-        self.failed_compensations: tuple[FailedCompensation, ...] = ()
-        self.scope: DispatchScope | None = None
         self._saga_name = saga_name
         self._plan = plan
         self._journal = journal
-        self._codec: ContextCodec | None = codec
+        # Of a saga that is to be recovered, it is known when the context is.
+        self._encode: Callable[[Any], dict[str, Any]] = _no_context if codec is None else codec.encode
         self._retries = retries
         self._sleep = sleep
         self._resumes = resumes
         self._reader = reader
-        self._state = _State.NEW
-        self._status: SagaStatus | None = None
-        self._begun = False
-        self._starts = 0
         self._acted: list[Acted] = []
-        self._compensated: set[int] = set()
 
     @property
     def completed_steps(self) -> tuple[type[SagaStepHandler[Any, Any]], ...]:
@@ -134,9 +144,11 @@ class SagaTransaction(Generic[ContextT]):
             if self._reader is not None:
                 raise
             return
-        self._status, history, self.context, self._codec = resumed
+        self._status, history, self.context, codec = resumed
+        if codec is not None:
+            self._encode = codec.encode
         self._starts = history.starts
-        self._compensated = history.compensated
+        self._compensated = frozenset(history.compensated)
         self._acted = [Acted(place, name, None) for place, name in enumerate(history.acted)]
 
     async def _begin(self) -> bool:
@@ -146,7 +158,7 @@ class SagaTransaction(Generic[ContextT]):
             await self._finish_compensation(self._status)
         try:
             if self._status is None:
-                await run.create_saga(saga_id, self._saga_name, self._encoded())
+                await run.create_saga(saga_id, self._saga_name, self._encode(self.context))
                 self._journal.must_release = True
             if self._status is not SagaStatus.RUNNING:
                 await run.update_status(saga_id, SagaStatus.RUNNING)
@@ -162,17 +174,9 @@ class SagaTransaction(Generic[ContextT]):
             raise
         self._begun = True
         if not goes_on:
-            self._complete()
+            self._journal.is_over()
+            self._state = _COMPLETED
         return goes_on
-
-    def _encoded(self) -> dict[str, Any]:
-        if self._codec is None:
-            raise AssertionError("a saga has a context once it was entered")
-        return self._codec.encode(self.context)
-
-    def _complete(self) -> None:
-        self._journal.is_over()
-        self._state = _COMPLETED
 
     # ------------------------------------------------------------ forward
 
@@ -181,74 +185,84 @@ class SagaTransaction(Generic[ContextT]):
 
     async def __anext__(self) -> SagaStepResult[ContextT, Any]:
         if self._state is not _READY:
-            self._refuse()
+            if self._state is _COMPLETED:
+                raise StopAsyncIteration
+            raise RuntimeError(
+                f"saga {self.saga_id} ({self._saga_name}) cannot go on: it {self._state.value}"
+            )
         self._state = _BUSY  # and so it stays when what is not an ``Exception`` leaves this method
         if not self._begun and not await self._begin():
             raise StopAsyncIteration
-        step = self._plan.steps[len(self._acted)]
-        try:
-            lease = self._journal.lease
-            if lease is not None and lease.is_doubtful:
-                await lease.ensure()
-        except Exception:
-            self._state = _State.ENDED
-            raise
+        journal, steps, position = self._journal, self._plan.steps, len(self._acted)
+        step = steps[position]
+        lease = journal.lease
+        if lease is not None and (lease.lost or journal.clock() - lease.touched > lease.patience):
+            await self._ensure(lease)
         try:
             snapshot = Snapshot(self.context) if step.has_fallbacks else None
-            attempt, self._starts = self._starts + 1, 0
-            call = StepCall(
-                self.saga_id, self._saga_name, step.position, attempt, self.context, snapshot, lease
-            )
+            attempt = 1
+            if self._starts:
+                attempt, self._starts = self._starts + 1, 0
+            call = StepCall(self.saga_id, self._saga_name, position, attempt, self.context, snapshot, lease)
             outcome = await step.step(call, self.scope)
         except Exception as error:
             await self._act_failed(step, error)
             raise
-        name = step.name
         if type(outcome) is Outcome:
             outcome, self.events, self.fallbacks = outcome
-            if self.fallbacks:
-                name = self.fallbacks[-1].handler.__name__
-                announce(self.fallbacks[-1])
-        else:
+        elif self.events or self.fallbacks:
             self.events = self.fallbacks = ()
+        name = self._announce() if self.fallbacks else step.name
         if not self.fallbacks and announced() is not None:
             announce(None)
         handler, result = outcome
-        acted = make_tuple(Acted, (step.position, name, handler))
+        acted = make_tuple(Acted, (position, name, handler))
         try:
-            await self._record(step, acted, result)
+            if not isinstance(result, SagaStepResult):
+                self._refuse_result(name, result)
+            context = self._encode(self.context)
+            run, saga_id, following = journal.run, self.saga_id, position + 1
+            await run.log_step(saga_id, name, "act", _STEP_COMPLETED, position=position)
+            await run.update_context(saga_id, context)
+            if following == len(steps):
+                await run.update_status(saga_id, _SAGA_COMPLETED)
+            else:
+                await run.log_step(saga_id, steps[following].name, "act", _STEP_STARTED, position=following)
+            began = journal.clock()
+            try:
+                await run.commit()
+            except Exception as error:
+                await journal.commit_again(error)
+            if lease is not None:
+                lease.touched = began
         except Exception as error:
             await self._recording_failed(acted, error)
             raise
-        if result.saga_id is None:
-            result.saga_id = self.saga_id
-        return result  # type: ignore[no-any-return]  # checked before it was recorded
-
-    async def _record(self, step: StepPlan, acted: Acted, result: Any) -> None:
-        """Make it durable that a step has acted, and that the next one is about to."""
-        if not isinstance(result, SagaStepResult):
-            raise HandlerTypeError(
-                f"{acted.name}.act returned {result!r}: it must return self._generate_step_result(response)"
-            )
-        run, saga_id, following = self._journal.run, self.saga_id, step.position + 1
-        context = self._encoded()
-        await run.log_step(saga_id, acted.name, "act", _STEP_COMPLETED, position=step.position)
-        await run.update_context(saga_id, context)
-        if following == len(self._plan.steps):
-            await run.update_status(saga_id, SagaStatus.COMPLETED)
-            await self._journal.commit()
-            self._complete()
-        else:
-            name = self._plan.steps[following].name
-            await run.log_step(saga_id, name, "act", _STEP_STARTED, position=following)
-            await self._journal.commit()
-            self._state = _READY
         self._acted.append(acted)
+        if following == len(steps):
+            journal.must_release = False
+        self._state = _COMPLETED if following == len(steps) else _READY
+        if result.saga_id is None:
+            result.saga_id = saga_id
+        return cast("SagaStepResult[ContextT, Any]", result)
 
-    def _refuse(self) -> NoReturn:
-        if self._state is _COMPLETED:
-            raise StopAsyncIteration
-        raise RuntimeError(f"saga {self.saga_id} ({self._saga_name}) cannot go on: it {self._state.value}")
+    async def _ensure(self, lease: Lease) -> None:
+        try:
+            await lease.ensure()
+        except Exception:
+            self._state = _State.ENDED
+            raise
+
+    def _announce(self) -> str:
+        """Make known which fallback has acted; return its name."""
+        answer = self.fallbacks[-1]
+        announce(answer)
+        return answer.handler.__name__
+
+    def _refuse_result(self, name: str, result: Any) -> NoReturn:
+        raise HandlerTypeError(
+            f"{name}.act returned {result!r}: it must return self._generate_step_result(response)"
+        )
 
     # ------------------------------------------------------------ backward
 

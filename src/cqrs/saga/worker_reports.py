@@ -26,7 +26,8 @@ RecoveryKind: TypeAlias = Literal[
 ]
 """What can be told:
 
-- ``completed``: a saga went forward to its end; ``compensated``: it was undone, which is an end as well.
+- ``completed``: a saga went forward to its end, or another worker has seen to that since it was found;
+  ``compensated``: it was undone, which is an end as well.
 - ``busy``: somebody else executes it; ``failed``: it could not be ended now and is tried again.
 - ``exhausted``: it was tried too often and is left alone.
 - ``failed_compensation``: a step could not be undone.
@@ -63,7 +64,7 @@ class RecoveryResult:
     """What one round of a recovery worker came to.
 
     Attributes:
-        completed: sagas that went forward to their end.
+        completed: sagas that went forward to their end, here or meanwhile elsewhere.
         compensated: sagas that were undone.
         busy: sagas that somebody else executes, or has ended meanwhile.
         failed: sagas that are tried again, and what was raised.
