@@ -16,14 +16,29 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 import cqrs
 try:
-    import cqrs._sql.{module}
+    import {module}
 except ImportError as error:
     print(error)
 """
 
 
-@pytest.mark.parametrize("module", ["clock", "types", "schema", "sessions", "library"])
+MODULES = [
+    f"cqrs._sql.{name}"
+    for name in ("clock", "errors", "library", "schema", "sessions", "transactions", "types")
+]
+
+
+@pytest.mark.parametrize("module", [*MODULES, "cqrs.saga.storage.sqlalchemy"])
 def test_the_command_is_named(module: str) -> None:
-    script = SCRIPT.format(missing="sqlalchemy", module=module)
+    assert "pip install 'holdfast[sqlalchemy]'" in without("sqlalchemy", module)
+
+
+def test_the_command_is_named_when_greenlet_alone_is_missing() -> None:
+    assert "pip install 'holdfast[sqlalchemy]'" in without("greenlet", "cqrs.saga.storage.sqlalchemy")
+
+
+def without(missing: str, module: str) -> str:
+    """Return what importing ``module`` says where a library is missing."""
+    script = SCRIPT.format(missing=missing, module=module)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "pip install 'holdfast[sqlalchemy]'" in done.stdout
+    return done.stdout

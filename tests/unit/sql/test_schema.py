@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from cqrs._sql.schema import add_missing_columns
+from cqrs._sql.schema import add_missing_columns, create_tables
 from cqrs._sql.types import BigIntegerKey
 from cqrs.exceptions import ConfigurationError
 from tests.servers.databases import Database
@@ -84,3 +84,17 @@ async def test_a_column_that_rows_cannot_have_is_refused_before_the_database_doe
     await create(database, old())
     with pytest.raises(ConfigurationError, match=r"parcels\.weight is missing.*NOT NULL"):
         await update(database, new(sa.Column("weight", sa.Integer, nullable=False)))
+
+
+async def test_missing_tables_are_created_and_others_brought_up_to_date(database: Database) -> None:
+    await create(database, old())
+    other = sa.Table("letters", sa.MetaData(), sa.Column("id", BigIntegerKey(), primary_key=True))
+
+    async def run() -> list[str]:
+        async with database.engine.begin() as connection:
+            return await connection.run_sync(create_tables, [other, new()])
+
+    results = await asyncio.gather(*(run() for _ in range(4)))
+    assert ADDED in results
+    async with database.engine.begin() as connection:
+        assert (await connection.execute(sa.select(other))).all() == []
