@@ -12,7 +12,7 @@ from cqrs.dispatcher.scope import DispatchScope
 from cqrs.saga.journal import Journal, Sleep
 from cqrs.saga.models import FailedCompensation, SagaStepInfo
 from cqrs.saga.plan import SagaPlan
-from cqrs.saga.step import SagaStepHandler, reset_current, set_current
+from cqrs.saga.step import SagaStepHandler, leave, set_current
 from cqrs.saga.storage.enums import SagaStatus, SagaStepStatus
 
 __all__ = ["Compensation", "CompensationRetries"]
@@ -156,7 +156,7 @@ class Compensation:
                     return error
                 self._log(logging.WARNING, "failed, and is tried again", info, error)
             finally:
-                reset_current(token)
+                leave(token)
             await self._sleep(delay * backoff ** (attempt - 1))
             await self._journal.ensure_lease()
             attempt += 1
@@ -181,9 +181,14 @@ class Compensation:
         )
 
 
+LONGEST_DETAILS = 2000
+"""So many characters of the text of an error are kept in the log of a saga."""
+
+
 def describe(error: BaseException) -> str:
     """Return class and text of an error, for the log of a saga."""
     try:
-        return f"{type(error).__qualname__}: {error}"
+        text = f"{type(error).__qualname__}: {error}"
+        return text if len(text) <= LONGEST_DETAILS else text[: LONGEST_DETAILS - 1] + "…"
     except Exception as unprintable:
         return f"{type(error).__qualname__} (its text cannot be had: {type(unprintable).__qualname__})"

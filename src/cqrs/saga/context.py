@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias, cast
 
+from cqrs._conversion import camel_case
 from cqrs.exceptions import ConfigurationTypeError, SagaContextError
 from cqrs.saga.encoding import (
     MissingField,
@@ -43,7 +44,7 @@ class ContextCodec:
         self._decode: Decode | None
         own_writer = _is_own(context_type, "to_dict")
         if dataclasses.is_dataclass(context_type) and not own_writer:
-            _check_decorated(context_type)
+            _check_fields(context_type)
             self._encode = encoder_of(context_type)
             self._decode = functools.partial(decode_dataclass, context_type)
         elif own_writer:
@@ -179,8 +180,16 @@ def _is_own(context_type: type[Any], name: str) -> bool:
     )
 
 
-def _check_decorated(context_type: type[Any]) -> None:
-    """Refuse a subclass whose own fields would be lost, because ``@dataclass`` was forgotten."""
+def _check_fields(context_type: Any) -> None:
+    """Refuse fields that would be lost: for want of ``@dataclass``, or as two are stored under one name."""
+    names = {camel_case(field.name): field.name for field in dataclasses.fields(context_type)}
+    for field in dataclasses.fields(context_type):
+        other = names[camel_case(field.name)]
+        if other != field.name:
+            raise ConfigurationTypeError(
+                f"{context_type.__qualname__}: the fields {field.name} and {other} would both be stored as "
+                f"{camel_case(field.name)}; rename one"
+            )
     if "__dataclass_fields__" in vars(context_type):
         return
     lost = [name for name in inspect.get_annotations(context_type) if not name.startswith("__")]

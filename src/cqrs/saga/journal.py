@@ -154,8 +154,13 @@ class Journal:
         is_closed = isinstance(error, GeneratorExit)  # a coroutine that is being closed must not wait
         if not (self.must_release or is_closed or self._is_renewing()):
             return await self._leave()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # a coroutine that was forgotten is closed by the garbage collector
+            _logger.warning("saga %s was dropped after its event loop; its lease runs out", self.saga_id)
+            return None
         # In a task of its own, as this one may have been cancelled, and may be again.
-        task = asyncio.get_running_loop().create_task(self._release_and_leave())
+        task = loop.create_task(self._release_and_leave())
         _releasing.add(task)
         task.add_done_callback(_releasing.discard)
         if not is_closed:

@@ -20,7 +20,16 @@ _current: contextvars.ContextVar[SagaStepInfo | StepCall | None] = contextvars.C
 )
 
 set_current = _current.set
-reset_current = _current.reset
+
+
+def leave(token: contextvars.Token[Any]) -> None:
+    """Undo ``set_current``."""
+    try:
+        _current.reset(token)
+    except ValueError:
+        # A forgotten coroutine is closed in another context. Raised here, this would replace the
+        # ``GeneratorExit``, and pass for a failure of the step.
+        pass
 
 
 def current_step() -> SagaStepInfo | None:
@@ -120,4 +129,4 @@ class SagaStepHandler(RecordsEvents, abc.ABC, Generic[ContextT, Resp]):
         try:
             return self, await self.act(call.context)
         finally:
-            reset_current(token)
+            leave(token)

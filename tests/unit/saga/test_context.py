@@ -164,6 +164,16 @@ def test_a_forgotten_decorator_is_noticed() -> None:
         codec_of(Forgotten)
 
 
+def test_two_fields_of_one_stored_name_are_refused() -> None:
+    @dataclasses.dataclass
+    class Twice:
+        order_id: str
+        orderId: str
+
+    with pytest.raises(ConfigurationTypeError, match="order_id and orderId would both be stored as orderId"):
+        codec_of(Twice)
+
+
 def test_reading_into_an_object_keeps_it() -> None:
     order = Order(uuid.uuid4())
     codec_of(Order).read_into(order, SAGA, "OrderSaga", {"orderId": str(SAGA), "stepsDone": 2})
