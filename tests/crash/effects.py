@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Effect(NamedTuple):
@@ -21,30 +21,39 @@ class Effect(NamedTuple):
     pid: int
 
 
-class Effects:
-    """A file to which several processes append; each line is written by one call, and so is never torn.
+def append(path: Path, values: list[Any]) -> None:
+    """Append a line to a file that other processes append to; written by one call, it is never torn.
 
-    Killed processes lose nothing that they have written: it has reached the kernel.
+    A killed process loses nothing that it has written: it has reached the kernel.
     """
+    line = (json.dumps(values) + "\n").encode()
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        written = os.write(file, line)
+    finally:
+        os.close(file)
+    assert written == len(line), "a torn line"
+
+
+def read(path: Path) -> list[list[Any]]:
+    """Return the lines, oldest first."""
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except FileNotFoundError:
+        return []
+
+
+class Effects:
+    """A file to which several processes append what their steps do."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
 
     def record(self, saga: str, position: int, action: str, step: str, key: str) -> None:
-        line = json.dumps([saga, position, action, step, key, os.getpid()]) + "\n"
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            written = os.write(file, line.encode())
-        finally:
-            os.close(file)
-        assert written == len(line.encode()), "a torn line"
+        append(self.path, [saga, position, action, step, key, os.getpid()])
 
     def all(self) -> list[Effect]:
-        try:
-            lines = self.path.read_text().splitlines()
-        except FileNotFoundError:
-            return []
-        return [Effect(*json.loads(line)) for line in lines]
+        return [Effect(*line) for line in read(self.path)]
 
     def of(self, saga: str) -> list[Effect]:
         return [effect for effect in self.all() if effect.saga == saga]

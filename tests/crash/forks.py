@@ -57,3 +57,33 @@ def expect(status: int, *, killed: bool = False) -> bool:
     if killed and status == -signal.SIGKILL:
         return True
     raise Ended("stuck" if status == -signal.SIGALRM else f"ended with {status}; see its stderr")
+
+
+class Family:
+    """Children with roles, some of which kill themselves."""
+
+    def __init__(self, limit: int) -> None:
+        self.killed: set[int] = set()
+        self._limit = limit
+        self._roles: dict[int, str] = {}
+
+    def start(self, role: str, function: Callable[..., Any], *arguments: Any) -> None:
+        self._roles[fork(function, *arguments, limit=self._limit)] = role
+
+    def wait(self) -> tuple[str, bool]:
+        """Wait until a child has ended; return its role, and whether it was killed by itself."""
+        pid, status = os.wait()
+        killed = expect(os.waitstatus_to_exitcode(status), killed=True)
+        if killed:
+            self.killed.add(pid)
+        return self._roles.pop(pid), killed
+
+    def has(self, role: str) -> bool:
+        return role in self._roles.values()
+
+    def terminate(self) -> None:
+        """Send SIGTERM to all, and wait for them."""
+        for pid in self._roles:
+            os.kill(pid, signal.SIGTERM)
+        while self._roles:
+            self.wait()

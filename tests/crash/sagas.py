@@ -1,0 +1,172 @@
+"""Many sagas, executed by processes of which some are killed, recovered by others of which some are killed.
+
+``python -m tests.crash.sagas --sagas 10000`` uses a private PostgreSQL server, or an empty ``--url``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import random
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.crash import forks
+from tests.crash.crowd import execute_orders, recover_until_told, wait_until_settled
+from tests.crash.explore import warm
+from tests.crash.points import CrashPoints
+from tests.crash.storages import create_tables_at
+from tests.crash.tally import Tally, tally
+
+POINTS_PER_SAGA = 20  # roughly: so that a doomed process dies somewhere in the middle of its work
+LIMIT = 3600  # s, for any child
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is done.
+
+    Attributes:
+        url: an empty database.
+        sagas: how many sagas.
+        batch: how many each process executes.
+        processes: how many execute at once.
+        recoverers: how many recover at once.
+        killed: share of the processes, executing or recovering, that are killed.
+        failing: share of the sagas in which a step fails; in a fifth of these a compensation does, too.
+        seed: of all that is random here.
+    """
+
+    url: str
+    sagas: int = 10_000
+    batch: int = 25
+    processes: int = 4
+    recoverers: int = 4
+    killed: float = 0.05
+    failing: float = 0.2
+    seed: int = 1
+
+
+@dataclasses.dataclass
+class Deaths:
+    """How many processes there were, and how many of them were killed."""
+
+    executing: int = 0
+    executing_killed: int = 0
+    recovering: int = 0
+    recovering_killed: int = 0
+
+
+class Crowd:
+    """The processes of a plan, started and replaced by a process without threads."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self.plan = plan
+        self.effects = folder / "effects"
+        self.random = random.Random(plan.seed)
+        self.orders = [
+            (uuid.UUID(int=self.random.getrandbits(128)), self._variant()) for _ in range(plan.sagas)
+        ]
+        self.deaths = Deaths()
+        self.family = forks.Family(LIMIT)
+
+    def _id(self) -> uuid.UUID:
+        return uuid.UUID(int=self.random.getrandbits(128), version=4)
+
+    def _variant(self) -> str:
+        if self.random.random() >= self.plan.failing:
+            return "completes"
+        return self.random.choices(["fails", "compensation fails", "fails at once"], [3, 1, 1])[0]
+
+    def run(self) -> None:
+        """Execute all, and recover what the killed ones leave, until nothing is left to do."""
+        batches = self._batches()
+        for _ in range(self.plan.recoverers):
+            self._recover()
+        for _ in range(self.plan.processes):
+            self._execute(batches)
+        while True:
+            role, killed = self.family.wait()
+            if role == "execute":
+                self.deaths.executing_killed += killed
+                self._execute(batches)
+                if not self.family.has("execute"):
+                    self.family.start("settled", wait_until_settled, self.plan.url)
+            elif role == "recover":
+                self.deaths.recovering_killed += killed
+                self._recover()
+            else:
+                break
+        self.family.terminate()
+
+    def _batches(self) -> Iterator[list[tuple[uuid.UUID, str]]]:
+        for first in range(0, len(self.orders), self.plan.batch):
+            yield self.orders[first : first + self.plan.batch]
+
+    def _execute(self, batches: Iterator[list[tuple[uuid.UUID, str]]]) -> None:
+        batch = next(batches, None)
+        if batch is not None:
+            self.deaths.executing += 1
+            points = self._doom(len(batch) * POINTS_PER_SAGA)
+            self.family.start("execute", execute_orders, self.plan.url, self.effects, points, batch)
+
+    def _recover(self) -> None:
+        self.deaths.recovering += 1
+        self.family.start("recover", recover_until_told, self.plan.url, self.effects, self._doom(200))
+
+    def _doom(self, points: int) -> CrashPoints:
+        """Choose whether a process is to die, and where."""
+        return CrashPoints(self.random.randint(1, points) if self.random.random() < self.plan.killed else 0)
+
+
+def play(plan: Plan, folder: Path) -> tuple[Tally, Deaths]:
+    """Play a plan; to be called in a process without threads."""
+    forks.expect(forks.run(lambda: asyncio.run(create_tables_at(plan.url))))
+    crowd = Crowd(plan, folder)
+    crowd.run()
+    return asyncio.run(tally(plan.url, crowd.effects, dict(crowd.orders))), crowd.deaths
+
+
+@contextmanager
+def database(url: str | None) -> Iterator[str]:
+    """Return the URL, or that of a new private PostgreSQL server."""
+    if url is not None:
+        yield url
+        return
+    from tests.servers.postgres import PostgresServer, fresh_postgres
+
+    with PostgresServer() as server, fresh_postgres(server.url) as fresh:
+        yield fresh.render_as_string(hide_password=False)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.crash.sagas", description=__doc__)
+    parser.add_argument("--url", help="an empty database; default: a private PostgreSQL server")
+    for field in dataclasses.fields(Plan)[1:]:
+        parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default)
+    options = vars(parser.parse_args(arguments))
+    url = options.pop("url")
+    warm()
+    with database(url) as found, tempfile.TemporaryDirectory(prefix="holdfast-sagas-") as folder:
+        began = time.monotonic()
+        result, deaths = play(Plan(found, **options), Path(folder))
+        seconds = time.monotonic() - began
+    for name, value in {
+        **dataclasses.asdict(deaths),
+        **result.figures(),
+        "seconds": round(seconds, 1),
+    }.items():
+        print(f"{name.replace('_', ' '):45} {value:>10}")
+    for problem in result.problems[:20]:
+        print(problem)
+    return 1 if result.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
