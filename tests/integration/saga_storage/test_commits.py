@@ -236,6 +236,43 @@ async def test_a_commit_that_was_overtaken_is_not_taken_for_a_success(
         assert (await storage.load_saga_state(saga_id))[0] is SagaStatus.PENDING
 
 
+async def test_other_writes_after_a_commit_that_was_overtaken_are_refused(
+    unsure: SqlAlchemySagaStorage, storage: SqlAlchemySagaStorage, network: Network, pass_time: Any
+) -> None:
+    saga_id = uuid.uuid4()
+    async with unsure.create_run() as zombie, storage.create_run() as other:
+        await zombie.create_saga(saga_id, "Order", {})
+        await zombie.commit()
+        await zombie.update_status(saga_id, RUNNING)
+        network.losses = ["request"]
+        with pytest.raises(ConnectionError):
+            await zombie.commit()
+        await zombie.rollback()
+        await pass_time(1000)
+        await other.acquire(saga_id)
+        await zombie.update_status(saga_id, COMPENSATING)
+        with pytest.raises(SagaConcurrencyError):
+            await zombie.commit()
+        assert (await storage.load_saga_state(saga_id))[0] is SagaStatus.PENDING
+        assert await other.renew() is True
+
+
+async def test_another_creation_is_not_taken_for_the_one_that_nobody_knows_of(
+    unsure: SqlAlchemySagaStorage, storage: SqlAlchemySagaStorage, network: Network
+) -> None:
+    saga_id = uuid.uuid4()
+    async with unsure.create_run() as run:
+        await run.create_saga(saga_id, "Order", {"a": 1})
+        network.losses = ["reply"]
+        with pytest.raises(ConnectionError):
+            await run.commit()
+        await run.rollback()
+        await run.create_saga(saga_id, "Order", {"a": 2})
+        with pytest.raises(SagaConcurrencyError, match="exists already"):
+            await run.commit()
+    assert (await storage.load_saga_state(saga_id))[1] == {"a": 1}
+
+
 async def test_the_lease_of_a_creation_that_nobody_knows_of_can_be_released(
     unsure: SqlAlchemySagaStorage, storage: SqlAlchemySagaStorage, network: Network
 ) -> None:

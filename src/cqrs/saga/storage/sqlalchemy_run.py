@@ -69,8 +69,11 @@ class SqlAlchemySagaRun:
 
     async def create_saga(self, saga_id: uuid.UUID, name: str, context: dict[str, Any]) -> None:
         self._context = encode_context(saga_id, context)
-        self._saga_id, self._name, self._unsure = saga_id, name, False
-        self._version = self._target = 0
+        if saga_id != self._saga_id:
+            self._unsure = False
+            self._version = self._target = 0
+        # Else an earlier creation was given up that may be durable: its target must not be that of this one.
+        self._saga_id, self._name = saga_id, name
 
     async def update_context(
         self, saga_id: uuid.UUID, context: dict[str, Any], current_version: int | None = None

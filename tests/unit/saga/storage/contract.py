@@ -233,6 +233,18 @@ async def a_zombie_cannot_write(subject: Subject) -> None:
         await _acquire(subject, saga_id)
 
 
+async def the_release_of_a_zombie_disturbs_nobody(subject: Subject) -> None:
+    for not_before in (0.0, 1000.0):
+        saga_id, zombie = await subject.start()
+        await subject.pass_time(LEASE + 1)
+        winner, _ = await _acquire(subject, saga_id)
+        await zombie.release(not_before=not_before)
+        with pytest.raises(SagaConcurrencyError):
+            await _acquire(subject, saga_id)
+        assert await winner.renew() is True
+        await _log(winner, saga_id)
+
+
 async def a_release_lets_others_in_at_once(subject: Subject) -> None:
     saga_id, run = await subject.start()
     await run.log_step(saga_id, "Charge", "act", DONE, position=0)
