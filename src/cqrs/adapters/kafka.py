@@ -173,6 +173,7 @@ class ReconnectingProducer:
             clean = await bounded(producer.stop(), self.connection.timeout * 2, "the Kafka producer")
         finally:
             if not clean:
+                _fail_queued(producer._message_accumulator, self._library.errors.ProducerClosed())
                 await _abandon([producer._sender.sender_task], producer.client)
 
 
@@ -185,6 +186,16 @@ async def abandon_consumer(consumer: Any) -> None:
         names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task")
         tasks += [getattr(coordinator, name, None) for name in names]
     await _abandon(tasks, consumer._client)
+
+
+def _fail_queued(accumulator: Any, error: Exception) -> None:
+    """Let those who wait for what was never sent know, and the ``stop`` that waits for it as well."""
+    queued = [batch for batches in accumulator._batches.values() for batch in batches]
+    for batch in [*queued, *accumulator._pending_batches]:
+        batch.failure(error)
+        for future in (batch.future, batch._drain_waiter):
+            if future.done() and not future.cancelled():
+                future.exception()  # told to those who wait, and otherwise of no interest
 
 
 async def _abandon(tasks: Sequence[asyncio.Task[Any] | None], client: Any) -> None:

@@ -263,6 +263,19 @@ async def test_a_source_that_hears_nothing_does_not_start_for_ever(place: Place)
             await source.close()
 
 
+async def test_a_source_can_be_stopped_while_its_server_is_gone(place: Place) -> None:
+    with place.through_proxy() as proxy:
+        await place.publish(1, 2, 3)
+        async with reading(place.source(timeout=1.5)) as reader:
+            await reader.next()
+            with proxy.refuse():
+                proxy.cut()
+                async with asyncio.timeout(PATIENCE):
+                    await reader.source.stop()
+                    with pytest.raises(StopAsyncIteration):
+                        await reader.next()
+
+
 async def test_a_source_can_be_closed_while_its_server_is_gone(place: Place) -> None:
     before = asyncio.all_tasks()
     with place.through_proxy() as proxy:

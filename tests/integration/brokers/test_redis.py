@@ -99,6 +99,19 @@ async def test_what_is_in_work_is_not_given_to_oneself_again(place: RedisPlace) 
         await reader.source.ack(message)
 
 
+async def test_what_could_not_be_settled_comes_again(place: RedisPlace) -> None:
+    with place.through_proxy() as proxy:
+        async with reading(place.source(timeout=1.0)) as reader:
+            await place.publish(1)
+            message = await reader.next()
+            with proxy.refuse():
+                proxy.cut()
+                with pytest.raises(BrokerUnavailableError):
+                    await reader.source.ack(message)
+
+            assert (await reader.next()).attempt == 2
+
+
 async def test_what_is_extended_is_not_given_to_another(place: RedisPlace) -> None:
     await place.publish(1)
     async with reading(place.source()) as one, reading(place.source()) as other:

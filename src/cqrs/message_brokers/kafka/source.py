@@ -192,7 +192,7 @@ class KafkaMessageSource:
         """Hand over no more messages, and commit what is settled."""
         self._halt.set()
         self._buffer.clear()
-        await self._positions.commit_now()
+        await self._commit_at_last()
 
     async def close(self) -> None:
         """Commit what is settled, and leave the group."""
@@ -216,6 +216,10 @@ class KafkaMessageSource:
         # At once: what a partition that was taken away has brought must not come into the buffer later.
         for records in found.values():
             self._buffer.extend(records)
+
+    async def _commit_at_last(self) -> None:
+        if not await self._positions.commit_now():
+            await self._positions.commit_now()  # nobody will make up for it later
 
     def _listener(self, consumer: Any) -> Any:
         source, positions = self, self._positions
@@ -245,7 +249,7 @@ class KafkaMessageSource:
         self._buffer.clear()
         if consumer is not None:
             try:
-                await self._positions.commit_now()
+                await self._commit_at_last()
             finally:
                 await self._positions.end()
                 await self._end(consumer)

@@ -149,9 +149,12 @@ class NatsMessageSource:
     async def stop(self) -> None:
         """Hand over no more messages, and give back those that were fetched."""
         self._halt.set()
-        while self._buffer:
-            _, message = self._buffer.popleft()
-            await self._settle(_received(message), NAK)
+        try:
+            while self._buffer:
+                _, message = self._buffer.popleft()
+                await self._settle(_received(message), NAK)
+        except MessageBrokerError:
+            self._buffer.clear()  # they are delivered again after ack_wait
         await self._unsubscribe()
 
     async def close(self) -> None:
@@ -159,8 +162,6 @@ class NatsMessageSource:
         self._halt.set()
         try:
             await self.stop()
-        except MessageBrokerError:
-            pass  # it is delivered again after ack_wait
         finally:
             await self._jetstream.close()
 

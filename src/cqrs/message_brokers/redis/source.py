@@ -123,6 +123,7 @@ class RedisMessageSource:
                     await self._fetch()
                 except MessageBrokerError as error:
                     self._started = False
+                    self._in_work.clear()  # of whoever takes this for the end of a connection
                     raise BrokerUnavailableError(error.topic, error.reason) from error
                 continue
             entry = self._buffer.popleft()
@@ -134,9 +135,7 @@ class RedisMessageSource:
 
     async def ack(self, message: ReceivedMessage) -> None:
         """Acknowledge the message."""
-        entry = self._entry(message)
-        await self._group.acknowledge(entry, delete=self._delete)
-        self._forget(entry)
+        await self._group.acknowledge(self._settled(message), delete=self._delete)
 
     async def retry(self, message: ReceivedMessage, delay: float) -> bool:
         """Have the message come again, as another attempt, in ``delay`` seconds or somewhat later.
@@ -146,14 +145,13 @@ class RedisMessageSource:
         """
         if delay > self._min_idle:
             return False
-        entry = self._entry(message)
+        entry = self._settled(message)
         await self._group.set_idle(entry, self._min_idle - delay, entry.attempt)
-        self._forget(entry)
         return True
 
     async def extend(self, message: ReceivedMessage) -> None:
         """Keep the message for another ``min_idle``."""
-        entry = self._entry(message)
+        entry: Entry = message.raw
         await self._group.set_idle(entry, 0.0, entry.attempt)
 
     async def dead_letter(self, message: ReceivedMessage, reason: str, attempts: int) -> None:
@@ -165,22 +163,23 @@ class RedisMessageSource:
 
     async def release(self, message: ReceivedMessage) -> None:
         """Leave the message to whoever looks for messages of dead consumers next."""
-        entry = self._entry(message)
-        await self._give_back(entry)
-        self._forget(entry)
+        await self._give_back(self._settled(message))
 
     async def stop(self) -> None:
         """Hand over no more messages, and leave those that were fetched to others."""
         self._halt.set()
         self._started = False
-        while self._buffer:
-            await self._give_back(self._buffer.popleft())
+        try:
+            while self._buffer:
+                await self._give_back(self._buffer.popleft())
+        except MessageBrokerError:
+            self._buffer.clear()  # they are delivered again in ``min_idle``
 
     async def close(self) -> None:
         """Leave what is not settled to others, and disconnect."""
         self._halt.set()
         self._started = False
-        entries = [*self._buffer, *map(self._entry, self._in_work.values())]
+        entries: list[Entry] = [*self._buffer, *(message.raw for message in self._in_work.values())]
         self._buffer.clear()
         self._in_work.clear()
         try:
@@ -210,12 +209,11 @@ class RedisMessageSource:
     async def _give_back(self, entry: Entry) -> None:
         await self._group.set_idle(entry, self._min_idle + 1.0, entry.attempt - 1)
 
-    def _entry(self, message: ReceivedMessage) -> Entry:
+    def _settled(self, message: ReceivedMessage) -> Entry:
+        """Forget a message, also if settling it fails: it is delivered again then."""
         entry: Entry = message.raw
-        return entry
-
-    def _forget(self, entry: Entry) -> None:
         self._in_work.pop((entry.stream, entry.number), None)
+        return entry
 
 
 def _received(entry: Entry) -> ReceivedMessage:
