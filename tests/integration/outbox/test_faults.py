@@ -125,7 +125,7 @@ async def test_a_database_killed_while_messages_are_sent_costs_nothing(
 @pytest.mark.parametrize("database", ["postgres", "mariadb"], indirect=True)
 async def test_a_running_relay_survives_restarts_of_the_database(database: Database) -> None:
     broker = SingleBroker()
-    engine = database.create_engine(pool_pre_ping=True)
+    engine = database.create_engine()
     from sqlalchemy.ext.asyncio import async_sessionmaker
 
     from cqrs.circuit_breaker.timing import Backoff
