@@ -1,0 +1,169 @@
+"""Partitions come and go while messages are in work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import namedtuple
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("aiokafka")
+
+import aiokafka
+
+from cqrs.message_brokers.kafka import KafkaMessageSource
+from cqrs.message_brokers.receiving import ReceivedMessage
+
+Record = namedtuple("Record", "topic partition offset key value headers")
+PARTITIONS = [aiokafka.TopicPartition("users", number) for number in (0, 1)]
+
+
+class Consumer:
+    """A member of a group whose partitions and records a test chooses."""
+
+    made: list[Consumer]
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self.assigned = set(PARTITIONS)
+        self.records: list[Record] = []
+        self.committed: dict[Any, int] = {}
+        self.arrived = asyncio.Event()
+        self.listener: Any = None
+        self.stopped = False
+        Consumer.made.append(self)
+
+    def subscribe(self, topics: list[str], listener: Any) -> None:
+        self.listener = listener
+
+    async def start(self) -> None:
+        await self.listener.on_partitions_revoked(set())
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+    def assignment(self) -> set[Any]:
+        return self.assigned
+
+    async def commit(self, offsets: dict[Any, int]) -> None:
+        self.committed |= offsets
+
+    def bring(self, partition: int, *offsets: int) -> None:
+        self.records += [Record("users", partition, offset, None, b"", ()) for offset in offsets]
+        self.arrived.set()
+
+    async def getmany(self, timeout_ms: int, max_records: int) -> dict[Any, list[Record]]:
+        await self.arrived.wait()
+        found, self.records = self.records, []
+        self.arrived.clear()
+        return {PARTITIONS[0]: found}
+
+
+@pytest.fixture(autouse=True)
+def consumers(monkeypatch: pytest.MonkeyPatch) -> None:
+    Consumer.made = []
+    monkeypatch.setattr(aiokafka, "AIOKafkaConsumer", Consumer)
+
+
+@pytest.fixture
+async def source() -> AsyncIterator[KafkaMessageSource]:
+    async with KafkaMessageSource("one:9092", ["users"], "group", commit_interval=0.0) as made:
+        yield made
+
+
+async def take(stream: AsyncIterator[ReceivedMessage], count: int) -> list[ReceivedMessage]:
+    return [await anext(stream) for _ in range(count)]
+
+
+async def until_idle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_partition_waits_for_its_messages_before_it_goes(source: KafkaMessageSource) -> None:
+    (consumer,) = Consumer.made
+    consumer.bring(0, 4, 5, 6)
+    stream = source.messages()
+    first, second = await take(stream, 2)
+    going = asyncio.create_task(consumer.listener.on_partitions_revoked(set(PARTITIONS)))
+    await source.ack(first)
+    await until_idle()
+    assert not going.done()
+    await source.ack(second)
+    await going
+
+    assert consumer.committed == {PARTITIONS[0]: 6}  # of the third, nothing was handed over
+    consumer.bring(0, 6)  # once more: the one that waited here is forgotten
+    assert (await anext(stream)).position == "users/0@6"
+    await stream.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def test_after_a_while_it_goes_without_them_and_they_move_nothing() -> None:
+    source = KafkaMessageSource("one:9092", ["users"], "group", commit_interval=0.0, rebalance_timeout=0.01)
+    async with source:
+        (consumer,) = Consumer.made
+        consumer.bring(0, 4)
+        stream = source.messages()
+        late = await anext(stream)
+        await consumer.listener.on_partitions_revoked(set(PARTITIONS))
+        consumer.bring(0, 4, 5)
+        again, following = await take(stream, 2)
+        await source.ack(late)
+        await source.ack(following)
+        await until_idle()
+        assert consumer.committed == {}
+
+        await source.ack(again)
+        await until_idle()
+        assert consumer.committed == {PARTITIONS[0]: 6}
+        await stream.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def test_what_is_not_settled_is_not_committed_on_leaving(source: KafkaMessageSource) -> None:
+    (consumer,) = Consumer.made
+    consumer.bring(0, 4, 5)
+    stream = source.messages()
+    first, _ = await take(stream, 2)
+    await source.ack(first)
+    await stream.aclose()  # type: ignore[attr-defined]  # an async generator
+    await source.close()
+
+    assert consumer.committed == {PARTITIONS[0]: 5}
+    assert consumer.stopped
+
+
+async def test_a_started_source_is_not_started_again_until_it_was_stopped(source: KafkaMessageSource) -> None:
+    await source.start()
+    assert len(Consumer.made) == 1
+    await source.stop()
+    await source.start()
+
+    assert len(Consumer.made) == 2
+    assert Consumer.made[0].stopped
+
+
+async def test_a_partition_with_messages_in_work_is_kept_though_nothing_is_asked_for(
+    source: KafkaMessageSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (consumer,) = Consumer.made
+    consumer.bring(0, 4)
+    stream = source.messages()
+    message = await anext(stream)
+    consumer.bring(0, 5)
+    await source.extend(message)
+    assert consumer.records  # asked a moment ago
+
+    monkeypatch.setattr("cqrs.message_brokers.kafka.source.ALIVE", -1.0)
+    await source.extend(message)
+    assert not consumer.records
+    assert (await anext(stream)).position == "users/0@5"
+    await stream.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def test_groups_wait_for_members_that_finish_their_work() -> None:
+    async with KafkaMessageSource("one:9092", ["users"], "group", rebalance_timeout=20.0):
+        (consumer,) = Consumer.made
+
+    assert 20_000 < consumer.options["rebalance_timeout_ms"] < consumer.options["request_timeout_ms"]
