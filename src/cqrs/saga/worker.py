@@ -23,6 +23,7 @@ from cqrs.saga.saga import Saga
 from cqrs.saga.storage.protocol import ISagaStorage
 from cqrs.saga.worker_reports import RecoveryEvent, RecoveryListener, RecoveryResult, Telling
 from cqrs.saga.worker_sagas import KnownSaga, known_sagas
+from cqrs.saga.worker_waiting import until_first
 
 __all__ = ["RecoveryEvent", "RecoveryResult", "RecoveryWorker"]
 
@@ -155,18 +156,25 @@ class RecoveryWorker:
         """
         limit = validation.seconds("timeout", timeout, strict=False)
         self._stopping.set()
-        tasks = [task for task in (self._loop_task, *self._active.values()) if task is not None]
         try:
-            await self._wait(tasks, limit)
+            if self._tasks():
+                await until_first([self._sleep(limit), self._until_idle()])
         finally:
-            # Once the loop has ended, no more are added.
-            left = [task for task in (*tasks, *self._active.values()) if not task.done()]
+            left = self._tasks()
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
         loop_task, self._loop_task = self._loop_task, None
         if loop_task is not None and not loop_task.cancelled():
             loop_task.result()
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        tasks = [*self._active.values(), *([] if self._loop_task is None else [self._loop_task])]
+        return [task for task in tasks if not task.done()]
+
+    async def _until_idle(self) -> None:
+        while tasks := self._tasks():
+            await asyncio.wait(tasks)
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -221,7 +229,7 @@ class RecoveryWorker:
                 turn, errors = turn + 1, 0
                 pause = 0.0 if more else self._interval * (1.0 + JITTER * self._random())
             if pause:
-                await self._pause(pause)
+                await until_first([self._sleep(pause), self._stopping.wait()])
 
     async def _turn(self, number: int, more: bool) -> bool:
         """Ask the storage one question; return whether to ask again at once, as there is probably more."""
@@ -237,30 +245,6 @@ class RecoveryWorker:
             began = await self._begin(saga_id, name, None) is not None or began
         return began and len(found) >= self._limit
 
-    async def _pause(self, seconds: float) -> None:
-        sleeping = asyncio.ensure_future(self._sleep(seconds))
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait((sleeping, stopping), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            stopping.cancel()
-            await asyncio.gather(sleeping, stopping, return_exceptions=True)
-
-    async def _wait(self, tasks: list[asyncio.Task[None]], seconds: float) -> None:
-        """Return when the tasks have ended, or so many seconds have passed."""
-        if not tasks:
-            return
-        sleeping = asyncio.ensure_future(self._sleep(seconds))
-        try:
-            left: set[asyncio.Future[Any]] = set(tasks)
-            while left and not sleeping.done():
-                await asyncio.wait((*left, sleeping), return_when=asyncio.FIRST_COMPLETED)
-                left = {task for task in (*tasks, *self._active.values()) if not task.done()}
-        finally:
-            sleeping.cancel()
-            await asyncio.gather(sleeping, return_exceptions=True)
-
     async def _find(self) -> list[tuple[uuid.UUID, str]]:
         return await self._storage.get_named_sagas_for_recovery(
             self._limit, self._attempts, self._stale, list(self._sagas)
@@ -275,12 +259,15 @@ class RecoveryWorker:
         saga = self._sagas.get(name)
         if saga is None or saga_id in self._active:
             return None
-        if self._failures.get(saga_id, (0, 0.0))[1] > self._clock():
-            # Its recovery was to be put off, but the storage offers it again: it had not even begun.
+        failures, until = self._failures.get(saga_id, (0, 0.0))
+        if until > self._clock():
+            # Its recovery was to be put off, but the storage offers it again: most likely it had not even begun,
+            # and so was not counted.
+            self._failures[saga_id] = (failures, 0.0)
             await self._storage.increment_recovery_attempts(saga_id)
             return None
         while len(self._active) >= self._concurrency:
-            await self._wait_for_room(result is None)
+            await self._wait_for_room(heeds_stop=result is None)
             if result is None and self._stopping.is_set():
                 return None
         if saga_id in self._active:
@@ -290,18 +277,10 @@ class RecoveryWorker:
         task.add_done_callback(lambda _: self._active.pop(saga_id, None))
         return task
 
-    async def _wait_for_room(self, heeds_stop: bool) -> None:
-        waiting: set[asyncio.Future[Any]] = set(self._active.values())
-        stopping = asyncio.ensure_future(self._stopping.wait()) if heeds_stop else None
-        if stopping is not None:
-            waiting.add(stopping)
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.sleep(0)  # for the callbacks that make room
-        finally:
-            if stopping is not None:
-                stopping.cancel()
-                await asyncio.gather(stopping, return_exceptions=True)
+    async def _wait_for_room(self, *, heeds_stop: bool) -> None:
+        stopping = [self._stopping.wait()] if heeds_stop else []
+        await until_first(stopping, self._active.values())
+        await asyncio.sleep(0)  # for the callbacks that make room
 
     async def _recover(self, saga_id: uuid.UUID, saga: KnownSaga, result: RecoveryResult | None) -> None:
         failures = self._failures.get(saga_id, (0, 0.0))[0] + 1

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MemorySagaRun"]
 
-_FINAL = (SagaStatus.COMPLETED, SagaStatus.FAILED)
+_COMPLETED = SagaStatus.COMPLETED
+_FAILED = SagaStatus.FAILED
 
 
 class MemorySagaRun:
@@ -69,7 +70,7 @@ class MemorySagaRun:
         table = self._table
         with table.lock:
             saga = table.get(saga_id)
-            if saga.status is SagaStatus.COMPLETED or (saga.status is SagaStatus.FAILED and not recovering):
+            if saga.status is _COMPLETED or (saga.status is _FAILED and not recovering):
                 return saga.state()
             now = table.clock()
             owner = saga.lease_owner
@@ -99,7 +100,7 @@ class MemorySagaRun:
     async def update_status(self, saga_id: uuid.UUID, status: SagaStatus) -> None:
         if saga_id is not self._saga_id:
             checked_write(self._saga_id, saga_id)
-        self._status = status
+        self._status = status if status.__class__ is SagaStatus else SagaStatus(status)
 
     async def log_step(
         self,
@@ -146,10 +147,10 @@ class MemorySagaRun:
             saga.lease_expires_at = now + table.lease_seconds
             if status is not None:
                 self._status = None
-                if status in _FINAL:
+                if status is _COMPLETED or status is _FAILED:
                     table.move(saga, status)
                     self._let_go()
-                elif saga.status in _FINAL:
+                elif saga.status is _FAILED:
                     table.move(saga, status)
                 else:
                     saga.status = status
