@@ -107,3 +107,29 @@ async def test_no_more_than_the_prefetch_is_in_work(place: RabbitPlace) -> None:
         reader.forget()
         await source.ack(first)
         assert (await reader.next()).body == b'{"number":3}'
+
+
+async def test_a_queue_that_is_full_is_no_refusal(place: RabbitPlace) -> None:
+    name = f"{place.topic}.full"
+    full = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    link = await AMQPConnection(place.url).open()
+    queue = await link.channel.declare_queue(name, durable=True, arguments=full)
+    async with place.broker() as broker:
+        results = await broker.send_messages([place.message(number, topic=name) for number in range(3)])
+        assert results[0] is None
+        with pytest.raises(BrokerUnavailableError, match="does not take the message now"):
+            await broker.send_message(place.message(4, topic=name))
+        await queue.purge()
+        await broker.send_message(place.message(5, topic=name))
+    await link.channel.queue_delete(name)
+    await link.close()
+
+
+async def test_a_delayed_message_outlives_the_source(place: RabbitPlace) -> None:
+    await place.publish(1)
+    async with reading(place.source()) as reader:
+        assert await reader.source.retry(await reader.next(), 0.3)
+
+    async with reading(place.source()) as reader:
+        again = await reader.next()
+    assert (again.body, again.attempt) == (b'{"number":1}', 2)

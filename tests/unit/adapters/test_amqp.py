@@ -9,10 +9,8 @@ import pytest
 
 pytest.importorskip("aio_pika")
 
-from aiormq import exceptions, spec
-
-from cqrs.adapters.amqp import AMQPConnection, AMQPPublisher, amqp_error
-from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, MessageRefusedError
+from cqrs.adapters.amqp import AMQPConnection, AMQPPublisher
+from cqrs.exceptions import ConfigurationError
 from cqrs.message_brokers.amqp import AMQPMessageBroker
 
 
@@ -40,27 +38,6 @@ def test_a_broker_needs_a_publisher_and_an_exchange() -> None:
         AMQPMessageBroker("amqp://one/", "users")  # type: ignore[arg-type]  # the mistake
     with pytest.raises(ConfigurationError, match="exchange_name"):
         AMQPMessageBroker(AMQPPublisher("amqp://one/"), None)  # type: ignore[arg-type]  # the mistake
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (exceptions.ChannelPreconditionFailed("too large"), MessageRefusedError),
-        (exceptions.ChannelNotFoundEntity("no exchange"), MessageRefusedError),
-        (exceptions.ChannelAccessRefused("not allowed"), MessageRefusedError),
-        (ValueError("routing key too long"), MessageRefusedError),
-        (exceptions.DeliveryError(None, spec.Basic.Nack()), BrokerUnavailableError),
-        (exceptions.ConnectionClosed(320, "shutdown"), BrokerUnavailableError),
-        (exceptions.ChannelInvalidStateError("closed"), BrokerUnavailableError),
-        (ConnectionResetError(), BrokerUnavailableError),
-    ],
-    ids=repr,
-)
-def test_errors(error: Exception, kind: type[Exception]) -> None:
-    known = amqp_error("users", error)
-
-    assert type(known) is kind
-    assert known.topic == "users"
 
 
 def test_a_missing_library_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

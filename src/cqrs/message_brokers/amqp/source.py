@@ -7,8 +7,9 @@ import math
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
-from cqrs.adapters.amqp import AMQPConnection, AMQPPublisher, Link, aio_pika, amqp_error
+from cqrs.adapters.amqp import AMQPPublisher
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError
+from cqrs.message_brokers.amqp.link import AMQPConnection, Link, aio_pika, amqp_error
 from cqrs.message_brokers.connecting import Arrivals, Halt, not_cancelled
 from cqrs.message_brokers.headers import (
     CONTENT_TYPE,
