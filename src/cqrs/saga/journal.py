@@ -68,15 +68,17 @@ class Journal:
         self._not_before = not_before
         self.saga_id = saga_id
 
-    async def open(self) -> None:
-        """Open the run."""
-        manager: AbstractAsyncContextManager[SagaStorageRun]
+    def create_run(self) -> AbstractAsyncContextManager[SagaStorageRun]:
+        """Return a run of the storage, or one over a storage that has none."""
         try:
-            manager = self._storage.create_run()
+            return self._storage.create_run()
         except NotImplementedError:
-            manager = PlainRun(self._storage)
-        self.run = await manager.__aenter__()
-        self._context_manager = manager
+            return PlainRun(self._storage)
+
+    def use(self, run: SagaStorageRun, context_manager: AbstractAsyncContextManager[SagaStorageRun]) -> None:
+        """Write to ``run``, which ``context_manager`` has opened, until ``close``."""
+        self.run = run
+        self._context_manager = context_manager
 
     def hold(self, since: float) -> None:
         """Note that the saga is leased to this run, and have the lease renewed.
@@ -149,10 +151,12 @@ class Journal:
         Args:
             error: what ended the transaction.
         """
+        is_renewing = False
         if self.lease is not None:
             self._renewer.remove(self.lease)
+            is_renewing = self.lease.renewing is not None and not self.lease.renewing.done()
         is_closed = isinstance(error, GeneratorExit)  # a coroutine that is being closed must not wait
-        if not (self.must_release or is_closed or self._is_renewing()):
+        if not (self.must_release or is_closed or is_renewing):
             return await self._leave()
         try:
             loop = asyncio.get_running_loop()
@@ -166,9 +170,6 @@ class Journal:
         if not is_closed:
             await asyncio.wait({task}, timeout=RELEASE_SECONDS)
         return None
-
-    def _is_renewing(self) -> bool:
-        return self.lease is not None and self.lease.renewing is not None and not self.lease.renewing.done()
 
     async def _release_and_leave(self) -> None:
         if self.lease is not None and self.lease.renewing is not None:

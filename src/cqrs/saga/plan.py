@@ -20,6 +20,7 @@ class StepPlan:
         name: name of the class that is asked first, as the log has it.
         names: names of all classes that may act.
         step: the guarded step; it returns the instance that acted and its result.
+        direct: what builds the one class that may act, if building and asking it is all there is to do.
         has_fallbacks: whether the context must be copied before it acts.
         needs_scope: whether a class must be resolved in a scope.
     """
@@ -27,6 +28,7 @@ class StepPlan:
     __slots__ = (
         "_attempts",
         "_container",
+        "direct",
         "has_fallbacks",
         "name",
         "names",
@@ -45,6 +47,7 @@ class StepPlan:
         self.name: str = attempts[0].handler.__name__
         self.names = tuple(self._attempts)
         self.step = guarded_step(attempts)
+        self.direct = attempts[0].direct if len(attempts) == 1 else None
         self.has_fallbacks = len(attempts) > 1
         self.needs_scope = any(attempt.needs_scope for attempt in attempts)
 

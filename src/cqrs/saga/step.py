@@ -20,12 +20,13 @@ _current: contextvars.ContextVar[SagaStepInfo | StepCall | None] = contextvars.C
 )
 
 set_current = _current.set
+_reset = _current.reset
 
 
 def leave(token: contextvars.Token[Any]) -> None:
     """Undo ``set_current``."""
     try:
-        _current.reset(token)
+        _reset(token)
     except ValueError:
         # A forgotten coroutine is closed in another context. Raised here, this would replace the
         # ``GeneratorExit``, and pass for a failure of the step.
@@ -129,4 +130,7 @@ class SagaStepHandler(RecordsEvents, abc.ABC, Generic[ContextT, Resp]):
         try:
             return self, await self.act(call.context)
         finally:
-            leave(token)
+            try:
+                _reset(token)
+            except ValueError:
+                pass  # see ``leave``

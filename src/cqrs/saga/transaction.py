@@ -124,7 +124,8 @@ class SagaTransaction(Generic[ContextT]):
                 f"saga {self.saga_id}: a transaction is entered once; make another to resume it"
             )
         self._state = _State.LEFT
-        await self._journal.open()
+        run = self._journal.create_run()
+        self._journal.use(await run.__aenter__(), run)
         if self._resumes:
             try:
                 await self._resume()
@@ -204,7 +205,10 @@ class SagaTransaction(Generic[ContextT]):
             if self._starts:
                 attempt, self._starts = self._starts + 1, 0
             call = StepCall(self.saga_id, self._saga_name, position, attempt, self.context, snapshot, lease)
-            outcome = await step.step(call, self.scope)
+            if step.direct is not None:
+                outcome: Any = await step.direct().handle(call)
+            else:
+                outcome = await step.step(call, self.scope)
         except Exception as error:
             await self._act_failed(step, error)
             raise
