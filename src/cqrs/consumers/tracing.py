@@ -33,12 +33,10 @@ class Tracing:
         self._trace: Any = None
         try:
             from opentelemetry import propagate, trace
-            from opentelemetry.context import Context
         except ImportError:
             return
         self._trace = trace
         self._extract = propagate.extract
-        self._no_context = Context  # not that of whoever started the consumer
         self._tracer = trace.get_tracer("cqrs.consumers", tracer_provider=tracer_provider)
 
     @contextlib.contextmanager
@@ -50,7 +48,7 @@ class Tracing:
         trace = self._trace
         span = self._tracer.start_span(
             f"process {message.topic}",
-            context=self._extract(message.headers, self._no_context()),
+            context=self._extract(message.headers),
             kind=trace.SpanKind.CONSUMER,
             attributes=_attributes(message, attempt),
             record_exception=False,

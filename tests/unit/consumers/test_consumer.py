@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from typing import Any
 
@@ -189,6 +190,28 @@ async def test_a_name_may_become_known_later(clock: FakeClock) -> None:
         await source.told("ack", "1")
 
 
+async def test_a_name_may_come_to_stand_for_another_type(clock: FakeClock) -> None:
+    @dataclasses.dataclass
+    class Newer:
+        number: str
+
+    seen: list[Any] = []
+
+    class Noting:
+        async def send(self, event: Any) -> None:
+            seen.append(type(event))
+
+    events: dict[str, Any] = {"Counted": Counted}
+    source = ScriptedSource(message(1))
+    async with Consumer(source, Noting(), events):
+        await source.told("ack", "1")
+        events["Counted"] = Newer
+        source.feed(message(2))
+        await source.told("ack", "2")
+
+    assert seen == [Counted, Newer]
+
+
 async def test_an_open_circuit_costs_no_attempt(clock: FakeClock) -> None:
     source = ScriptedSource(message(1), gives_back=True)
     rejections = failing(9, lambda: CircuitOpenError("shop", retry_after=30.0))
@@ -230,6 +253,21 @@ async def test_a_rejection_that_says_not_how_long_is_waited_for_longer_each_time
     async with consumer_of(source, mediator, clock):
         await clock.elapse(1 + 2 + 3.9)
         assert len(mediator.started) == 3
+        await clock.elapse(0.1)
+        await source.told("ack", "1")
+
+
+async def test_a_failure_in_between_ends_the_growth_of_those_pauses(clock: FakeClock) -> None:
+    errors = [CircuitOpenError("shop"), CircuitOpenError("shop"), ValueError(), CircuitOpenError("shop")]
+
+    async def handle(_: int) -> None:
+        if errors:
+            raise errors.pop(0)
+
+    source = ScriptedSource(message(1))
+    async with consumer_of(source, Mediator(handle), clock):
+        await clock.elapse(1 + 2 + 1 + 0.9)
+        assert source.told_of("ack") == []
         await clock.elapse(0.1)
         await source.told("ack", "1")
 

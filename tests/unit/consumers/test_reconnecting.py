@@ -71,6 +71,18 @@ async def test_a_fault_of_the_source_itself_is_told_with_its_traceback(
     assert any(record.exc_info for record in caplog.records)
 
 
+async def test_after_a_fault_of_the_source_itself_nothing_is_dropped(clock: FakeClock) -> None:
+    source, mediator = ScriptedSource(message(1)), Mediator(failing(1))
+
+    async with consumer_of(source, mediator, clock):
+        await source.told("retry", "1", 1.0)
+        source.feed(KeyError("a bug"))
+        await clock.elapse(1)
+        await source.told("ack", "1")
+
+    assert source.told_of("release") == []
+
+
 async def test_what_had_not_begun_is_dropped_and_comes_again(clock: FakeClock) -> None:
     gate = asyncio.Event()
 

@@ -116,6 +116,7 @@ async def test_a_failure_while_stopping_is_not_waited_for(clock: FakeClock) -> N
     await mediator.has_started(1)
     stopping = asyncio.ensure_future(consumer.stop(timeout=3600))
     await source.told("stop")
+    await turns()
 
     gate.set()
     await stopping
