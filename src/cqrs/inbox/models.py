@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cqrs._sql.clock import utc_now
 from cqrs._sql.library import orm, sa
+from cqrs._sql.rebinding import MovableModel
 from cqrs._sql.types import BigIntegerKey, LargeText, UtcDateTime
-from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 
 __all__ = ["InboxModel", "rebind_inbox_model"]
 
@@ -34,7 +34,7 @@ class InboxModel:
         error: orm.Mapped[str | None]
 
 
-def build_table(metadata: sa.MetaData, name: str = "inbox") -> sa.Table:
+def build_table(metadata: sa.MetaData, name: str) -> sa.Table:
     """Make the table in ``metadata``."""
     return sa.Table(
         name,
@@ -53,16 +53,7 @@ def build_table(metadata: sa.MetaData, name: str = "inbox") -> sa.Table:
     )
 
 
-_registry = orm.registry()
-
-
-def _map(table: sa.Table) -> None:
-    _registry.map_imperatively(InboxModel, table)
-    InboxModel.__table__ = table
-    InboxModel.metadata = table.metadata
-
-
-_map(build_table(sa.MetaData()))
+_movable = MovableModel(InboxModel, build_table, "inbox")
 
 
 def rebind_inbox_model(base: Any, table_name: str | None = None) -> None:
@@ -78,18 +69,4 @@ def rebind_inbox_model(base: Any, table_name: str | None = None) -> None:
         ConfigurationTypeError: an argument is of another kind.
         ConfigurationError: the metadata has a table of this name.
     """
-    metadata = base if isinstance(base, sa.MetaData) else getattr(base, "metadata", None)
-    if not isinstance(metadata, sa.MetaData):
-        raise ConfigurationTypeError(
-            f"base must be a declarative base of SQLAlchemy or a MetaData, not {base!r}"
-        )
-    old = InboxModel.__table__
-    name = table_name or old.name
-    if old.metadata is metadata and old.name == name:
-        return
-    if name in {table.name for table in metadata.tables.values()}:
-        raise ConfigurationError(f"there is a table {name!r} in this metadata already; give a table_name")
-    table = build_table(metadata, name)
-    old.metadata.remove(old)
-    _registry.dispose()
-    _map(table)
+    _movable.rebind(base, table_name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pydantic_core
 
+from cqrs.deserializers.protocol import told
 from cqrs.events.event import INotificationEvent
 from cqrs.exceptions import ConfigurationTypeError, OutboxedEventError
 from cqrs.outbox.map import OutboxedEventMap, shown
@@ -105,7 +106,7 @@ def decode(
         plain = bytes(payload) if compressor is None else compressor.decompress(bytes(payload))
         data: Any = pydantic_core.from_json(plain)
     except Exception as error:
-        raise UndecodableEvent(f"the payload is not what the outbox writes: {error}") from error
+        raise UndecodableEvent(f"the payload is not what the outbox writes: {told(error)}") from error
     if not isinstance(data, dict):
         raise UndecodableEvent(f"the payload is not a JSON object but a {type(data).__name__}")
     found = cast("dict[str, Any]", data)
@@ -114,7 +115,7 @@ def decode(
     try:
         return found, event_type.from_dict(**found)
     except Exception as error:
-        raise UndecodableEvent(f"the payload is no {shown(event_type)}: {error}") from error
+        raise UndecodableEvent(f"the payload is no {shown(event_type)}: {told(error)}") from error
 
 
 def decode_headers(text: str | None) -> dict[str, str]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlalchemy import event
 
 from cqrs._sql.library import orm, sa
+from cqrs._sql.rebinding import MovableModel
 from cqrs._sql.types import BigIntegerKey, LargeText, PortableUuid, UtcDateTime
-from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
+from cqrs.exceptions import ConfigurationTypeError
 from cqrs.outbox.notifications import notify_after_insert
 from cqrs.outbox.payload_type import PayloadBytes
 
@@ -57,7 +58,7 @@ def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
-def build_table(metadata: sa.MetaData, name: str = "outbox") -> sa.Table:
+def build_table(metadata: sa.MetaData, name: str) -> sa.Table:
     """Make the table in ``metadata``."""
     table = sa.Table(
         name,
@@ -102,17 +103,11 @@ def build_table(metadata: sa.MetaData, name: str = "outbox") -> sa.Table:
     return table
 
 
-_registry = orm.registry()
-
-
-def _map(table: sa.Table) -> None:
-    _registry.map_imperatively(OutboxModel, table)
-    OutboxModel.__table__ = table
-    OutboxModel.metadata = table.metadata
+def _listen() -> None:
     event.listen(OutboxModel, "after_insert", notify_after_insert)
 
 
-_map(build_table(sa.MetaData()))
+_movable = MovableModel(OutboxModel, build_table, "outbox", _listen)
 
 
 def rebind_outbox_model(model_class: type[Any], base: Any, table_name: str | None = None) -> None:
@@ -131,20 +126,4 @@ def rebind_outbox_model(model_class: type[Any], base: Any, table_name: str | Non
     """
     if model_class is not OutboxModel:
         raise ConfigurationTypeError(f"model_class must be OutboxModel, not {model_class!r}")
-    metadata = base if isinstance(base, sa.MetaData) else getattr(base, "metadata", None)
-    if not isinstance(metadata, sa.MetaData):
-        raise ConfigurationTypeError(
-            f"base must be a declarative base of SQLAlchemy or a MetaData, not {base!r}"
-        )
-    if table_name is not None and (not isinstance(table_name, str) or not table_name):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationTypeError(f"table_name must be a non-empty str, not {table_name!r}")
-    old = OutboxModel.__table__
-    name = table_name or old.name
-    if old.metadata is metadata and old.name == name:
-        return
-    if name in {table.name for table in metadata.tables.values()}:
-        raise ConfigurationError(f"there is a table {name!r} in this metadata already; give a table_name")
-    table = build_table(metadata, name)
-    old.metadata.remove(old)
-    _registry.dispose()
-    _map(table)
+    _movable.rebind(base, table_name)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from cqrs.circuit_breaker import validation
+from cqrs.dispatcher.declarations import is_plainly_sync
 from cqrs.exceptions import ConfigurationTypeError
 from cqrs.message_brokers.protocol import MessageBroker
 from cqrs.outbox.repository import EventStatus, OutboxedEvent, OutboxedEventRepository
@@ -123,7 +124,7 @@ def check_message_broker(message_broker: object) -> None:
         ConfigurationTypeError: it has no ``async send_message(message)``.
     """
     send = getattr(message_broker, "send_message", None)
-    if isinstance(message_broker, type) or not callable(send):
+    if isinstance(message_broker, type) or not callable(send) or is_plainly_sync(send):
         raise ConfigurationTypeError(
             f"a message broker must have `async send_message(message)`, unlike {message_broker!r}"
         )

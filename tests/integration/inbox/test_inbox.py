@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from cqrs.exceptions import ConfigurationTypeError
-from cqrs.inbox.models import InboxModel
+from cqrs.inbox.models import InboxModel, rebind_inbox_model
 from cqrs.inbox.processor import InboxProcessor, Processed, current_session
 from cqrs.inbox.sqlalchemy import SqlAlchemyInboxRepository
 from tests.servers.databases import Database
@@ -152,3 +152,17 @@ async def test_wrong_arguments_are_refused(database: Database, processor: InboxP
         await processor.process(7, note)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationTypeError, match="AsyncSession"):
         SqlAlchemyInboxRepository(None)  # type: ignore[arg-type]
+
+
+async def test_the_table_moves_into_the_metadata_of_the_application(
+    database: Database, processor: InboxProcessor
+) -> None:
+    original, own = InboxModel.metadata, sa.MetaData()
+    rebind_inbox_model(own, "handled_messages")
+    try:
+        async with database.engine.begin() as connection:
+            await connection.run_sync(own.create_all)
+        await processor.process("7", note)
+        assert len(await read(database, own.tables["handled_messages"])) == 1
+    finally:
+        rebind_inbox_model(original, "inbox")

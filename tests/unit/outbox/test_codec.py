@@ -113,6 +113,13 @@ def test_an_undecodable_payload_says_why(payload: bytes, reason: str) -> None:
         decode("user_joined", payload)
 
 
+def test_no_value_of_the_payload_is_told() -> None:
+    payload = encode(joined("secret")).payload.replace(b'"age":0', b'"age":"secret"')
+    with pytest.raises(UndecodableEvent, match=r"payload\.age") as caught:
+        decode("user_joined", payload)
+    assert "secret" not in str(caught.value)
+
+
 def test_an_unknown_name_and_a_wrong_compression_are_undecodable() -> None:
     with pytest.raises(UndecodableEvent, match="'gone' is not registered"):
         decode("gone", b"{}")

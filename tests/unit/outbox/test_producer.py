@@ -29,6 +29,10 @@ class Broker:
         self.sent.append(message)
 
 
+class Synchronous:
+    def send_message(self, message: Message) -> None: ...
+
+
 async def filled(*events: Any, clock: FakeClock | None = None) -> MockOutboxedEventRepository:
     repository = MockOutboxedEventRepository(clock=clock or FakeClock())
     for event in events:
@@ -142,6 +146,8 @@ async def test_wrong_arguments_are_refused() -> None:
     repository = MockOutboxedEventRepository()
     with pytest.raises(ConfigurationTypeError, match="send_message"):
         EventProducer(Broker, repository)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationTypeError, match="send_message"):
+        EventProducer(Synchronous(), repository)
     with pytest.raises(ConfigurationTypeError, match="OutboxedEventRepository"):
         EventProducer(Broker(), object())  # type: ignore[arg-type]
     with pytest.raises(PolicyError, match="wait_ms"):
