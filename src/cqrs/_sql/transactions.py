@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from cqrs._sql.errors import is_disconnect, is_transient
 from cqrs._sql.library import aio, sa
 from cqrs._sql.sessions import SessionFactory
+from cqrs.exceptions import ConfigurationError
 
 __all__ = ["Transactions"]
 
@@ -53,6 +54,7 @@ class Transactions:
             repeatable: whether it may be called again when it is unknown if it has had an effect.
 
         Raises:
+            ConfigurationError: the connections are in AUTOCOMMIT mode.
             Exception: what ``work`` or the database raised last.
         """
         wait, may_reconnect = FIRST_WAIT, repeatable
@@ -71,4 +73,22 @@ class Transactions:
 
     async def _once(self, work: Callable[[aio.AsyncConnection], Awaitable[T]]) -> T:
         async with self._session_factory() as session, session.begin():
-            return await work(await session.connection(bind_arguments={"clause": self._table}))
+            connection = await session.connection(bind_arguments={"clause": self._table})
+            _check_transactional(connection)
+            return await work(connection)
+
+
+def _check_transactional(connection: aio.AsyncConnection) -> None:
+    """Refuse connections on which every statement is durable by itself: here several must be, or none.
+
+    Raises:
+        ConfigurationError: the connection is in AUTOCOMMIT mode.
+    """
+    started = connection.sync_connection
+    # What create_engine was told.
+    level = getattr(connection.dialect, "_on_connect_isolation_level", None)
+    if started is not None and started.get_execution_options().get("isolation_level", level) == "AUTOCOMMIT":
+        raise ConfigurationError(
+            "the session factory gives connections in AUTOCOMMIT mode, which have no transactions; give it "
+            "an engine with another isolation_level"
+        )

@@ -261,8 +261,8 @@ class RecoveryWorker:
             return None
         failures, until = self._failures.get(saga_id, (0, 0.0))
         if until > self._clock():
-            # Its recovery was to be put off, but the storage offers it again: most likely it had not even begun,
-            # and so was not counted.
+            # Its recovery was to be put off, but the storage offers it again: most likely it had not even
+            # begun, and so was not counted.
             self._failures[saga_id] = (failures, 0.0)
             await self._storage.increment_recovery_attempts(saga_id)
             return None

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, async_sessionmaker
 
 from cqrs._sql.errors import is_disconnect, is_transient
 from cqrs._sql.transactions import Transactions
+from cqrs.exceptions import ConfigurationError
 from tests.servers.databases import Database
 
 NOTES = sa.Table("notes", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True, autoincrement=False))
@@ -145,6 +146,21 @@ async def test_a_lost_connection_is_replaced_once_if_that_is_safe(
     with pytest.raises(OperationalError):
         await transactions.run(work, repeatable=repeatable)
     assert work.calls == calls
+
+
+async def test_connections_without_transactions_are_refused(database: Database) -> None:
+    for engine in (
+        database.create_engine(isolation_level="AUTOCOMMIT"),
+        database.create_engine().execution_options(isolation_level="AUTOCOMMIT"),
+    ):
+        with pytest.raises(ConfigurationError, match="AUTOCOMMIT"):
+            await Transactions(async_sessionmaker(engine), NOTES).run(Work())
+    usual = database.create_engine(isolation_level="AUTOCOMMIT").execution_options(
+        isolation_level="SERIALIZABLE"
+    )
+    async with usual.begin() as connection:
+        await connection.run_sync(NOTES.metadata.create_all)
+    assert await Transactions(async_sessionmaker(usual), NOTES).run(Work()) == "done"
 
 
 async def test_other_errors_of_the_database_are_raised(transactions: Transactions) -> None:
