@@ -52,7 +52,8 @@ class Consumer:
         events: event name -> event type: a mapping, or an ``OutboxedEventMap``.
         deserializer: makes what reads an event type; ``JsonDeserializer`` by default.
         concurrency: most messages to handle at once, >= 1.
-        max_attempts: attempts at a message, the first included, >= 1.
+        max_attempts: attempts at a message, the first included, >= 1. What was delivered more than twice as
+            often, and never settled, is put aside unhandled: it seems to end the process.
         backoff: seconds before the next attempt, and before the next try to put a message aside.
         dead_letter: puts a message aside, ``await dead_letter(message, reason, attempts)``; by default the
             source does.
@@ -65,7 +66,8 @@ class Consumer:
         handler_timeout: seconds for the handlers of one message together, > 0; then they are cancelled, and
             the attempt has failed. ``None``: any.
         max_pending: most messages to hold, waiting ones included, >= concurrency; by default 100, or ten
-            times ``concurrency`` if that is more.
+            times ``concurrency`` if that is more. No more are held than the source hands over unsettled, its
+            prefetch: when all of them wait, the others behind them wait as well.
         extend_interval: seconds between two notices to the broker that messages are still in work, > 0.
         reconnect: seconds before the next try when the source breaks.
         stop_timeout: seconds for handlers at work when the consumer stops, >= 0; then they are cancelled.
@@ -166,7 +168,8 @@ class Consumer:
     async def stop(self, timeout: float | None = None) -> None:
         """Take no new messages, let handlers at work end, give back everything else, and close the source.
 
-        Cancelling ``stop`` cancels the handlers at once.
+        Cancelling ``stop`` cancels the handlers at once. A handler must not wait for it: it would wait for
+        itself.
 
         Args:
             timeout: seconds for the handlers, >= 0; ``stop_timeout`` by default. Then they are cancelled, and

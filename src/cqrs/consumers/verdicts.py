@@ -62,8 +62,11 @@ class Judge:
         self._random = random
 
     def before(self, attempt: int) -> Verdict | None:
-        """Refuse a message that came back too often: handling it ends the process before it can say so."""
-        if attempt <= self._max_attempts:
+        """Refuse a message that came back so often that handling it must end the process each time.
+
+        Not at the first delivery beyond ``max_attempts``: lost connections and restarts are counted too.
+        """
+        if attempt <= 2 * self._max_attempts:
             return None
         made = attempt - 1
         return Verdict("dead_letter", reason=f"delivered {made} times, and never settled", attempts=made)

@@ -128,14 +128,30 @@ async def test_attempts_that_the_broker_counted_count(clock: FakeClock) -> None:
     assert mediator.started == [1]
 
 
+def failing_for(poison: int) -> Any:
+    async def function(number: int) -> None:
+        if number == poison:
+            raise ValueError("poison")
+
+    return function
+
+
 async def test_what_ends_the_process_each_time_is_put_aside_unhandled(clock: FakeClock) -> None:
-    source, mediator = ScriptedSource(message(1, attempt=6)), Mediator()
+    source, mediator = ScriptedSource(message(1, attempt=11)), Mediator()
 
     async with consumer_of(source, mediator, clock, max_attempts=5):
-        await source.told("dead_letter", "1", 5)
+        await source.told("dead_letter", "1", 10)
 
     assert mediator.started == []
-    assert "delivered 5 times" in source.reason
+    assert "delivered 10 times" in source.reason
+
+
+async def test_what_was_delivered_often_is_given_one_more_attempt(clock: FakeClock) -> None:
+    source = ScriptedSource(message(1, attempt=10), message(2, attempt=6))
+
+    async with consumer_of(source, Mediator(failing_for(2)), clock, max_attempts=5):
+        await source.told("ack", "1")
+        await source.told("dead_letter", "2", 6)
 
 
 @pytest.mark.parametrize(
