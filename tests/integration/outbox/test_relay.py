@@ -275,6 +275,20 @@ async def test_stop_gives_back_what_could_not_be_sent_in_time(database: Database
     assert not made.is_running
 
 
+async def test_a_cancelled_run_gives_back_what_it_had_not_sent(database: Database) -> None:
+    await add(database, *[joined() for _ in range(10)])
+    broker = HangingBroker(lambda message: len(broker.sent) >= 4)
+    made = relay(database, broker, concurrency=1)
+    task = asyncio.ensure_future(made.run())
+    await broker.asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await statuses(database) == ["produced"] * 4 + ["new"] * 6
+    assert {row.lease_owner for row in await rows(database)} == {None}
+    assert not made.is_running
+
+
 async def test_a_relay_stopped_before_it_began_has_begun_nothing(database: Database) -> None:
     made = relay(database, SingleBroker())
     made.start()
