@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
+from cqrs import EventHandler, EventMap, SagaMap, SagaMediator
 from cqrs.exceptions import SagaConcurrencyError, SagaNotFoundError
+from cqrs.middlewares import Middleware, MiddlewareChain
 from cqrs.saga.recovery import SagaCompensatedError, recover_saga
 from cqrs.saga.storage.enums import SagaStatus, SagaStepStatus
 from cqrs.testing import FakeClock
@@ -167,7 +169,7 @@ async def test_struck_at_every_suspension(name: str, kind: str, clock: FakeClock
             break
         for _ in range(30):
             await asyncio.sleep(0)
-        if scenario.saga_id in [saga.saga_id for saga in scenario.storage._table.unfinished.values()]:
+        if scenario.saga_id.int in scenario.storage._table.unfinished:
             assert await recoverable(scenario.storage) == [scenario.saga_id]  # at once
         await scenario.check_recovery()
         at += 1
@@ -244,3 +246,62 @@ async def test_three_recoverers_at_once(name: str, seed: int, clock: FakeClock) 
     await scenario.check_end()
     acts = [effect for effect in effects[position:] if effect.startswith("act")]
     assert len(acts) == len(set(acts))
+
+
+class Mediated(Scenario):
+    """The same through a mediator, whose event handlers suspend, and fail as a step of their name would."""
+
+    async def execute(self) -> None:
+        async def process(event: str) -> None:
+            await asyncio.sleep(0)
+            if self.body_fails and event == "B acted":
+                raise Boom
+
+        class OnEvent(EventHandler[str]):
+            async def handle(self, event: str) -> None:
+                await process(event)
+
+        events = EventMap()
+        events.bind(str, OnEvent)
+        mediator = SagaMediator(
+            SagaMap({Order: Careful}),
+            Steps(),
+            event_map=events,
+            middleware_chain=MiddlewareChain([Passing()]),
+            storage=self.storage,
+            compensation_retry_count=2,
+            compensation_retry_delay=0,
+        )
+        async with contextlib.aclosing(mediator.stream(Order(), self.saga_id)) as results:  # type: ignore[type-var]
+            async for _ in results:
+                await asyncio.sleep(0)
+
+
+class Passing(Middleware):
+    async def __call__(self, request: Any, handle: Any) -> Any:
+        return await handle(request)
+
+    async def stream(self, request: Any, handle: Any) -> Any:
+        async with contextlib.aclosing(handle(request)) as items:
+            async for item in items:
+                yield item
+
+
+@ALL
+async def test_cancelled_at_every_suspension_of_a_mediator(name: str, clock: FakeClock) -> None:
+    at = 0
+    while True:
+        scenario = Mediated(SCENARIOS[name], clock)
+        await scenario.prepare()
+        stepped = Stepped(scenario.execute(), at, asyncio.CancelledError())
+        with contextlib.suppress(asyncio.CancelledError, *KNOWN):
+            await stepped
+        if not stepped.has_struck:
+            break
+        for _ in range(30):
+            await asyncio.sleep(0)
+        if scenario.saga_id.int in scenario.storage._table.unfinished:
+            assert await recoverable(scenario.storage) == [scenario.saga_id]
+        await scenario.check_recovery()
+        at += 1
+    assert at > 20
