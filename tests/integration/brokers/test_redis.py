@@ -9,9 +9,11 @@ import pytest
 import redis.asyncio
 
 from cqrs.exceptions import BrokerUnavailableError, MessageRefusedError
+from cqrs.message_brokers.protocol import Message
 from cqrs.message_brokers.redis import RedisMessageBroker, RedisMessageSource
 from tests.integration.brokers.places import reading
 from tests.integration.brokers.redis_place import RedisPlace
+from tests.servers.cluster import RedisCluster
 from tests.servers.redis_server import RedisServer
 
 
@@ -148,3 +150,28 @@ async def test_a_stream_that_was_removed_is_made_anew(place: RedisPlace, client:
 
         assert (await reader.next()).body == b'{"number":1}'
         assert reader.lost
+
+
+async def test_a_cluster_has_streams_too(redis_cluster: RedisCluster) -> None:
+    url = redis_cluster.url.replace("redis://", "redis+cluster://").removesuffix("/0")
+    messages = [Message("Counted", f"numbers-{number % 5}", number) for number in range(20)]
+    async with RedisMessageBroker(url) as broker:
+        assert await broker.send_messages(messages) == [None] * 20
+        await broker.send_message(Message("Counted", "numbers-0", 20))
+    for number in range(5):
+        async with reading(RedisMessageSource(url, [f"numbers-{number}"], "group", min_idle=0.6)) as reader:
+            received = await reader.take(5 if number == 0 else 4)
+            assert await reader.source.retry(received[0], 0.0)
+            assert (await reader.next()).attempt == 2
+            await reader.source.dead_letter(received[1], "because", 1)
+
+
+@pytest.mark.parametrize("library", ["redis", "valkey"])
+async def test_the_address_of_a_client_of_the_application_is_enough(place: RedisPlace, library: str) -> None:
+    module = pytest.importorskip(f"{library}.asyncio")
+    client = getattr(module, library.capitalize()).from_url(place.url, decode_responses=True)
+    async with RedisMessageBroker(client) as broker:
+        await broker.send_message(place.message(1))
+    async with reading(RedisMessageSource(client, [place.topic], "group")) as reader:
+        assert (await reader.next()).body == b'{"number":1}'
+    await client.aclose()
