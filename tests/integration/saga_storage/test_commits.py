@@ -365,3 +365,19 @@ async def test_a_restart_of_the_server_between_two_commits_is_not_noticed(
         server.start()
         assert await run.renew() is True
     assert len(await storage.get_step_history(saga_id)) == 1
+
+
+async def test_reading_for_update_waits_for_who_is_changing_the_saga(
+    database: Database, storage: SqlAlchemySagaStorage
+) -> None:
+    saga_id = uuid.uuid4()
+    await storage.create_saga(saga_id, "Order", {})
+    table = storage.tables.executions
+    async with database.engine.connect() as connection:
+        await connection.execute(sa.update(table).values(status="running"))
+        reading = asyncio.create_task(storage.load_saga_state(saga_id, read_for_update=True))
+        for _ in range(5):  # others do not wait
+            assert (await storage.load_saga_state(saga_id))[0] is SagaStatus.PENDING
+        assert not reading.done()
+        await connection.commit()
+        assert (await reading)[0] is RUNNING
