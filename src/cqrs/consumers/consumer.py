@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random as random_module
 from collections.abc import Awaitable, Callable
@@ -105,7 +104,8 @@ class Consumer:
         if not isinstance(source, MessageSource):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationTypeError(f"source must be a MessageSource, not {source!r}")
         _check_methods(mediator=(mediator, "send"), inbox=(inbox, "process"))
-        _check_callable(dead_letter=dead_letter, on_error=on_error)
+        _check_callable(dead_letter=dead_letter, on_error=on_error, sleep=sleep, random=random)
+        _check_backoff(backoff=backoff, reconnect=reconnect)
         validation.count("concurrency", concurrency)
         validation.choice("unknown", unknown, ("dead_letter", "ignore"))
         if max_pending is None:
@@ -257,8 +257,7 @@ class Consumer:
 
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.wait({task})
+    await asyncio.wait({task})
 
 
 def _check_methods(**wanted: tuple[object, str]) -> None:
@@ -267,6 +266,12 @@ def _check_methods(**wanted: tuple[object, str]) -> None:
             continue
         if isinstance(value, type) or not callable(getattr(value, method, None)):
             raise ConfigurationTypeError(f"{argument} must have `async {method}(...)`, not {value!r}")
+
+
+def _check_backoff(**wanted: object) -> None:
+    for argument, value in wanted.items():
+        if not isinstance(value, Backoff):
+            raise ConfigurationTypeError(f"{argument} must be a Backoff, not {value!r}")
 
 
 def _check_callable(**wanted: object) -> None:
