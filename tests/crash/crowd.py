@@ -8,10 +8,11 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from cqrs.circuit_breaker.timing import Backoff
 from cqrs.exceptions import SagaConcurrencyError
-from cqrs.saga.recovery import recover_saga
+from cqrs.saga.worker import RecoveryWorker
 from tests.crash.effects import Effects
-from tests.crash.orders import VARIANTS, OrderContext, OrderFailed, OrderSaga, PlainContainer, World, enter
+from tests.crash.orders import VARIANTS, OrderFailed, OrderSaga, PlainContainer, World, enter
 from tests.crash.points import CrashPoints
 from tests.crash.storages import with_storage
 
@@ -57,28 +58,20 @@ def recover_until_told(url: str, effects: Path, points: CrashPoints) -> None:
     async def work(storage: Any) -> None:
         told = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-        while not told.is_set():
-            offered = await storage.get_sagas_for_recovery(AT_ONCE, max_recovery_attempts=1000)
-            await asyncio.gather(*(_recover(storage, saga_id) for saga_id in offered))
-            if not offered:
-                try:
-                    await asyncio.wait_for(told.wait(), POLL_SECONDS)
-                except TimeoutError:
-                    pass
+        worker = RecoveryWorker(
+            [OrderSaga],
+            PlainContainer(),
+            storage,
+            interval=POLL_SECONDS,
+            concurrency=AT_ONCE,
+            max_recovery_attempts=1000,
+            retry_backoff=Backoff(initial=POLL_SECONDS, multiplier=2.0, max=1.0, jitter=0.2),
+            compensation_retry_delay=0.001,
+        )
+        async with worker:
+            await told.wait()
 
     asyncio.run(with_storage(url, work, points.reach, **POOL))
-
-
-async def _recover(storage: Any, saga_id: uuid.UUID) -> None:
-    try:
-        await recover_saga(
-            OrderSaga, saga_id, OrderContext, PlainContainer(), storage, compensation_retry_delay=0.001
-        )
-    except (OrderFailed, SagaConcurrencyError):
-        pass
-    except RuntimeError as error:
-        if "recovered in" not in str(error):
-            raise
 
 
 def wait_until_settled(url: str) -> None:

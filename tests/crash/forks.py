@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 LIMIT = 60  # s, after which a child is killed and counts as stuck
 
@@ -60,7 +60,7 @@ def expect(status: int, *, killed: bool = False) -> bool:
 
 
 class Family:
-    """Children with roles, some of which kill themselves."""
+    """Children with roles, some of which kill themselves; none outlives the ``with`` block."""
 
     def __init__(self, limit: int) -> None:
         self.killed: set[int] = set()
@@ -77,6 +77,14 @@ class Family:
         if killed:
             self.killed.add(pid)
         return self._roles.pop(pid), killed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pid in self._roles:
+            os.kill(pid, signal.SIGKILL)
+            wait(pid)
 
     def has(self, role: str) -> bool:
         return role in self._roles.values()

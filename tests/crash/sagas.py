@@ -70,9 +70,7 @@ class Crowd:
         self.plan = plan
         self.effects = folder / "effects"
         self.random = random.Random(plan.seed)
-        self.orders = [
-            (uuid.UUID(int=self.random.getrandbits(128)), self._variant()) for _ in range(plan.sagas)
-        ]
+        self.orders = [(self._id(), self._variant()) for _ in range(plan.sagas)]
         self.deaths = Deaths()
         self.family = forks.Family(LIMIT)
 
@@ -129,7 +127,8 @@ def play(plan: Plan, folder: Path) -> tuple[Tally, Deaths]:
     """Play a plan; to be called in a process without threads."""
     forks.expect(forks.run(lambda: asyncio.run(create_tables_at(plan.url))))
     crowd = Crowd(plan, folder)
-    crowd.run()
+    with crowd.family:
+        crowd.run()
     return asyncio.run(tally(plan.url, crowd.effects, dict(crowd.orders))), crowd.deaths
 
 
