@@ -221,13 +221,14 @@ class RecoveryWorker:
         while not self._stopping.is_set():
             try:
                 more = await self._turn(turn, more)
-            except Exception as error:
-                errors += 1
-                pause = STORAGE_BACKOFF.duration(errors, self._random())
+                errors, pause = 0, 0.0 if more else self._interval * (1.0 + JITTER * self._random())
+            except (Exception, asyncio.CancelledError) as raised:
+                error = _unless_cancelled(raised)
+                errors, pause = errors + 1, STORAGE_BACKOFF.duration(errors + 1, self._random())
                 self._telling.storage_failed(error, pause, errors)
-            else:
-                turn, errors = turn + 1, 0
-                pause = 0.0 if more else self._interval * (1.0 + JITTER * self._random())
+            turn += (
+                1  # also after an error: a survey that fails every time must not keep others from their turn
+            )
             if pause:
                 await until_first([self._sleep(pause), self._stopping.wait()])
 
@@ -274,8 +275,13 @@ class RecoveryWorker:
             return None
         task = asyncio.get_running_loop().create_task(self._recover(saga_id, saga, result))
         self._active[saga_id] = task
-        task.add_done_callback(lambda _: self._active.pop(saga_id, None))
+        task.add_done_callback(lambda ended: self._ended(saga_id, ended))
         return task
+
+    def _ended(self, saga_id: uuid.UUID, task: asyncio.Task[None]) -> None:
+        self._active.pop(saga_id, None)
+        if task.cancelled() and not self._stopping.is_set():
+            _logger.warning("the recovery of saga %s was cancelled; it is tried again", saga_id)
 
     async def _wait_for_room(self, *, heeds_stop: bool) -> None:
         stopping = [self._stopping.wait()] if heeds_stop else []
@@ -350,6 +356,18 @@ class RecoveryWorker:
         except NotImplementedError:  # a storage that cannot tell
             return []
         return self._telling.given_up(ids)
+
+
+def _unless_cancelled(raised: Exception | asyncio.CancelledError) -> Exception:
+    """Return an error; a cancellation of this task is raised, one that a driver lets out is no such."""
+    if isinstance(raised, Exception):
+        return raised
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise raised
+    error = RuntimeError("the storage cancelled what it was asked")
+    error.__cause__ = raised
+    return error
 
 
 def _survey_of(turn: int, surveys: int) -> int | None:

@@ -414,6 +414,61 @@ async def test_errors_of_the_storage_are_waited_out(world: World, caplog: pytest
     assert sum(record.exc_info is not None for record in caplog.records) == 1
 
 
+async def test_a_survey_that_always_fails_keeps_nobody_from_being_recovered(world: World) -> None:
+    async def broken() -> set[str]:
+        raise ConnectionError("no names today")
+
+    world.storage.get_unfinished_names = broken  # type: ignore[method-assign]
+    async with world.worker():
+        await world.clock.elapse(20)
+        saga_id = await world.crashed()
+        await world.clock.elapse(20, turns=50)
+        assert await status_of(world.storage, saga_id) is SagaStatus.COMPLETED
+    assert world.told().count("storage_error") == 1
+
+
+async def test_a_driver_that_lets_out_a_cancellation_does_not_end_the_worker(world: World) -> None:
+    saga_id = await world.crashed()
+    find = world.storage.get_named_sagas_for_recovery
+    raised = [asyncio.CancelledError(), asyncio.CancelledError()]
+
+    async def cancelled(*args: Any, **kwargs: Any) -> Any:
+        if raised:
+            raise raised.pop()
+        return await find(*args, **kwargs)
+
+    world.storage.get_named_sagas_for_recovery = cancelled  # type: ignore[method-assign]
+    async with world.worker() as worker:
+        await world.clock.elapse(60, turns=50)
+        assert worker.is_running
+        assert await status_of(world.storage, saga_id) is SagaStatus.COMPLETED
+    assert [type(event.error) for event in world.events[:2]] == [RuntimeError, RuntimeError]
+
+
+async def test_a_worker_task_that_is_cancelled_ends(world: World) -> None:
+    before = asyncio.all_tasks()
+    worker = world.worker()
+    worker.start()
+    await settle()
+    (task,) = [task for task in asyncio.all_tasks() - before if task.get_name() == "saga-recovery-worker"]
+    task.cancel()
+    await settle()
+    assert not worker.is_running
+    await worker.stop()
+
+
+async def test_a_step_that_lets_out_a_cancellation_is_logged_and_tried_again(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    saga_id = await world.crashed()
+    wishes["act B"] = fail(asyncio.CancelledError())
+    assert (await world.worker().run_once()).completed == []
+    assert f"the recovery of saga {saga_id} was cancelled" in caplog.text
+    del wishes["act B"]
+    world.clock.advance(100)
+    assert (await world.worker().run_once()).completed == [saga_id]
+
+
 async def test_stopping_waits_for_what_runs(world: World) -> None:
     saga_id = await world.crashed()
     blocked = wishes["act B"] = Blocked()
