@@ -140,9 +140,9 @@ class SagaTransaction(Generic[ContextT]):
     async def _resume(self) -> None:
         try:
             resumed = await resume(self._journal, self._plan, self._saga_name, self.context, self._reader)
-        except SagaNotFoundError:
-            self._journal.is_over()
-            if self._reader is not None:
+        except (SagaNotFoundError, SagaConcurrencyError) as error:
+            self._journal.is_over()  # nothing was leased
+            if self._reader is not None or isinstance(error, SagaConcurrencyError):
                 raise
             return
         self._status, history, self.context, codec = resumed
@@ -186,11 +186,7 @@ class SagaTransaction(Generic[ContextT]):
 
     async def __anext__(self) -> SagaStepResult[ContextT, Any]:
         if self._state is not _READY:
-            if self._state is _COMPLETED:
-                raise StopAsyncIteration
-            raise RuntimeError(
-                f"saga {self.saga_id} ({self._saga_name}) cannot go on: it {self._state.value}"
-            )
+            self._refuse()
         self._state = _BUSY  # and so it stays when what is not an ``Exception`` leaves this method
         if not self._begun and not await self._begin():
             raise StopAsyncIteration
@@ -212,13 +208,9 @@ class SagaTransaction(Generic[ContextT]):
         except Exception as error:
             await self._act_failed(step, error)
             raise
-        if type(outcome) is Outcome:
-            outcome, self.events, self.fallbacks = outcome
-        elif self.events or self.fallbacks:
-            self.events = self.fallbacks = ()
-        name = self._announce() if self.fallbacks else step.name
-        if not self.fallbacks and announced() is not None:
-            announce(None)
+        if type(outcome) is Outcome or self.events or self.fallbacks or announced() is not None:
+            outcome = self._take(outcome)
+        name = self.fallbacks[-1].handler.__name__ if self.fallbacks else step.name
         handler, result = outcome
         acted = make_tuple(Acted, (position, name, handler))
         try:
@@ -257,11 +249,18 @@ class SagaTransaction(Generic[ContextT]):
             self._state = _State.ENDED
             raise
 
-    def _announce(self) -> str:
-        """Make known which fallback has acted; return its name."""
-        answer = self.fallbacks[-1]
-        announce(answer)
-        return answer.handler.__name__
+    def _take(self, outcome: Any) -> Any:
+        """Note events and fallbacks of the step that has acted, if there are any; return the rest."""
+        self.events = self.fallbacks = ()
+        if type(outcome) is Outcome:
+            outcome, self.events, self.fallbacks = outcome
+        announce(self.fallbacks[-1] if self.fallbacks else None)
+        return outcome
+
+    def _refuse(self) -> NoReturn:
+        if self._state is _COMPLETED:
+            raise StopAsyncIteration
+        raise RuntimeError(f"saga {self.saga_id} ({self._saga_name}) cannot go on: it {self._state.value}")
 
     def _refuse_result(self, name: str, result: Any) -> NoReturn:
         raise HandlerTypeError(
