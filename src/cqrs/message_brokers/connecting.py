@@ -11,7 +11,16 @@ from typing import Any, Generic, TypeVar
 
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, ConfigurationTypeError
 
-__all__ = ["Arrivals", "Connecting", "Halt", "bounded", "cancel_and_wait", "check_seconds", "not_cancelled"]
+__all__ = [
+    "Arrivals",
+    "Connecting",
+    "Halt",
+    "Ongoing",
+    "bounded",
+    "cancel_and_wait",
+    "check_seconds",
+    "not_cancelled",
+]
 
 T = TypeVar("T")
 
@@ -141,6 +150,38 @@ class Halt:
             return None if task.cancelled() else task.result()
         finally:
             await cancel_and_wait(halted, task)
+
+
+class Ongoing:
+    """Work that goes on when whoever waits for it is cancelled, so that what it brings is not lost."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._task: asyncio.Task[None] | None = None
+
+    async def wait(self, begin: Callable[[], Coroutine[Any, Any, None]], halt: Halt) -> None:
+        """Wait for the work under way, or else begin some; return when it ends, or a stop is wanted.
+
+        Raises:
+            Exception: what the work raised.
+        """
+        task = self._task = self._task or asyncio.create_task(begin(), name=self._name)
+        await halt.unless(_end_of(task))
+        if task.done():
+            self._task = None
+            task.result()
+
+    async def finish(self) -> None:
+        """Wait until nothing is under way; how it ended is of no interest any more."""
+        task, self._task = self._task, None
+        if task is not None:
+            await _end_of(task)
+            if not task.cancelled():
+                task.exception()
+
+
+async def _end_of(task: asyncio.Task[None]) -> None:
+    await asyncio.wait({task})
 
 
 @asynccontextmanager

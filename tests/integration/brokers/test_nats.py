@@ -118,3 +118,15 @@ async def test_a_server_that_is_restarted_is_found_again(nats_server: NatsServer
         await broker.send_message(place.message(3))
         assert (await reader.next()).body == b'{"number":3}'
         assert reader.lost
+
+
+async def test_what_comes_to_a_reader_that_was_cancelled_is_not_lost_for_long(place: NatsPlace) -> None:
+    source = NatsMessageSource(place.url, place.topic, place.group, ack_wait=60.0)
+    async with reading(source) as reader:
+        for number in range(10):
+            with pytest.raises(TimeoutError):
+                await reader.next(0.01)
+            reader.forget()
+            await place.publish(number)
+            message = await reader.next()
+            assert (message.body, message.attempt) == (b'{"number":%d}' % number, 1)

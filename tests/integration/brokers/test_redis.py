@@ -114,6 +114,32 @@ async def test_what_could_not_be_settled_comes_again(place: RedisPlace) -> None:
             assert (await reader.next()).attempt == 2
 
 
+async def test_what_comes_to_a_reader_that_was_cancelled_is_not_lost_for_long(place: RedisPlace) -> None:
+    async with reading(RedisMessageSource(place.url, [place.topic], place.group, min_idle=60.0)) as reader:
+        for number in range(10):
+            with pytest.raises(TimeoutError):
+                await reader.next(0.01)
+            reader.forget()
+            await place.publish(number)
+            message = await reader.next()
+            assert (message.body, message.attempt) == (b'{"number":%d}' % number, 1)
+
+
+async def test_what_comes_while_it_is_stopped_goes_to_others_at_once(place: RedisPlace) -> None:
+    async with reading(RedisMessageSource(place.url, [place.topic], place.group, min_idle=60.0)) as reader:
+        waiting = asyncio.create_task(reader.next())
+        await asyncio.sleep(0.05)
+        stopping = asyncio.create_task(reader.source.stop())
+        await asyncio.sleep(0)
+        await place.publish(1)
+        await stopping
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+
+    async with reading(RedisMessageSource(place.url, [place.topic], place.group, min_idle=60.0)) as reader:
+        assert (await reader.next()).body == b'{"number":1}'
+
+
 async def test_what_is_extended_is_not_given_to_another(place: RedisPlace) -> None:
     await place.publish(1)
     async with reading(place.source()) as one, reading(place.source()) as other:

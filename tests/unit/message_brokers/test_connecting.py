@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError
-from cqrs.message_brokers.connecting import Connecting, Halt, check_seconds
+from cqrs.message_brokers.connecting import Connecting, Halt, Ongoing, check_seconds
 
 
 class Line:
@@ -157,3 +157,57 @@ def test_seconds_are_checked(value: object) -> None:
 
 def test_no_seconds_are_allowed_where_that_makes_sense() -> None:
     assert check_seconds("delay", 0, zero=True) == 0.0
+
+
+async def test_what_is_under_way_goes_on_when_its_waiter_is_cancelled() -> None:
+    ongoing, halt, gate, brought = Ongoing("work"), Halt(), asyncio.Event(), list[int]()
+
+    async def work() -> None:
+        await gate.wait()
+        brought.append(1)
+
+    waiting = asyncio.create_task(ongoing.wait(work, halt))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    gate.set()
+    await ongoing.wait(work, halt)  # for the same work
+
+    assert brought == [1]
+
+
+async def test_a_stop_ends_waiting_for_what_is_under_way_but_not_the_work() -> None:
+    ongoing, halt, gate, brought = Ongoing("work"), Halt(), asyncio.Event(), list[int]()
+
+    async def work() -> None:
+        await gate.wait()
+        brought.append(1)
+
+    waiting = asyncio.create_task(ongoing.wait(work, halt))
+    await asyncio.sleep(0)
+    halt.set()
+    await waiting
+    assert brought == []
+    gate.set()
+    await ongoing.finish()
+
+    assert brought == [1]
+
+
+async def test_errors_of_what_was_under_way_reach_who_waits_and_nobody_else() -> None:
+    gate = asyncio.Event()
+
+    async def fail() -> None:
+        await gate.wait()
+        raise ValueError("no")
+
+    ongoing, halt = Ongoing("work"), Halt()
+    halt.set()
+    await ongoing.wait(fail, halt)
+    gate.set()
+    await ongoing.finish()
+    await ongoing.finish()
+    halt.clear()
+    with pytest.raises(ValueError, match="no"):
+        await ongoing.wait(fail, halt)

@@ -11,14 +11,14 @@ from importlib import import_module
 from typing import Any, Self
 
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, MessageBrokerError
-from cqrs.message_brokers.connecting import Halt, check_seconds, not_cancelled
+from cqrs.message_brokers.connecting import Halt, Ongoing, check_seconds, not_cancelled
 from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, dead_letter_headers, message_id_of
 from cqrs.message_brokers.nats.connection import JetStream, Line, NatsConnection, nats_error, read_headers
 from cqrs.message_brokers.receiving import ReceivedMessage
 
 __all__ = ["NatsMessageSource"]
 
-POLL = 1.0
+POLL = 0.5
 """Seconds for which the server is asked to wait for messages, at most."""
 
 ACK, NAK, IN_PROGRESS = b"+ACK", b"-NAK", b"+WPI"  # NATS, ADR-15
@@ -72,6 +72,7 @@ class NatsMessageSource:
         self._line: Line | None = None
         self._subscription: Any = None
         self._buffer: collections.deque[tuple[float, Any]] = collections.deque()
+        self._fetching = Ongoing("fetch-messages")
 
     async def start(self) -> None:
         """Connect, and make the consumer if it is missing.
@@ -149,6 +150,7 @@ class NatsMessageSource:
     async def stop(self) -> None:
         """Hand over no more messages, and give back those that were fetched."""
         self._halt.set()
+        await self._fetching.finish()  # within half a second
         try:
             while self._buffer:
                 _, message = self._buffer.popleft()
@@ -184,7 +186,8 @@ class NatsMessageSource:
             await self._unsubscribe()
             raise self._lost(ConnectionAbortedError("the connection is lost"))
         try:
-            await self._halt.unless(self._fill())
+            # Of a request that is cancelled, the messages would be out for ``ack_wait``.
+            await self._fetching.wait(self._fill, self._halt)
         except Exception as error:
             await self._unsubscribe()
             raise self._lost(error) from error
@@ -198,7 +201,6 @@ class NatsMessageSource:
         except TimeoutError:  # that of nats-py, too: there is nothing
             return
         since = time.monotonic()
-        # Here, so that a reader that is cancelled loses nothing.
         self._buffer.extend((since, message) for message in found)
 
     async def _settle(self, message: ReceivedMessage, answer: bytes, *, sure: bool = False) -> None:

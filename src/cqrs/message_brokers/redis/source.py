@@ -16,7 +16,7 @@ from cqrs.exceptions import (
     ConfigurationTypeError,
     MessageBrokerError,
 )
-from cqrs.message_brokers.connecting import Halt, check_seconds
+from cqrs.message_brokers.connecting import Halt, Ongoing, check_seconds
 from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, dead_letter_headers, message_id_of
 from cqrs.message_brokers.receiving import ReceivedMessage
 from cqrs.message_brokers.redis.pending import Entry, Group
@@ -84,6 +84,7 @@ class RedisMessageSource:
         self._started = False
         self._buffer: collections.deque[Entry] = collections.deque()
         self._in_work: dict[tuple[str, bytes], ReceivedMessage] = {}
+        self._reading = Ongoing("read-streams")
         self._looked_at = -min_idle
 
     async def start(self) -> None:
@@ -169,6 +170,7 @@ class RedisMessageSource:
         """Hand over no more messages, and leave those that were fetched to others."""
         self._halt.set()
         self._started = False
+        await self._reading.finish()  # within half a second, or the time-out of a command
         try:
             while self._buffer:
                 await self._give_back(self._buffer.popleft())
@@ -179,6 +181,7 @@ class RedisMessageSource:
         """Leave what is not settled to others, and disconnect."""
         self._halt.set()
         self._started = False
+        await self._reading.finish()  # within half a second, or the time-out of a command
         entries: list[Entry] = [*self._buffer, *(message.raw for message in self._in_work.values())]
         self._buffer.clear()
         self._in_work.clear()
@@ -200,11 +203,11 @@ class RedisMessageSource:
                 self._buffer.append(entry)
             if self._buffer:
                 return
-        await self._halt.unless(self._read())
+        # Of a command that is cancelled, the entries would be pending for ``min_idle``.
+        await self._reading.wait(self._read, self._halt)
 
     async def _read(self) -> None:
-        for entry in await self._group.read(self._prefetch, self._block):
-            self._buffer.append(entry)  # here, so that a reader that is cancelled loses nothing
+        self._buffer.extend(await self._group.read(self._prefetch, self._block))
 
     async def _give_back(self, entry: Entry) -> None:
         await self._group.set_idle(entry, self._min_idle + 1.0, entry.attempt - 1)
