@@ -42,7 +42,8 @@ class SqlAlchemySagaStorage(ISagaStorage):
 
     Each commit is a short transaction of two statements, and no connection is held in between: a saga of n
     steps costs n + 1 commits. Leases are compared with the clock of the database. Deadlocks, conflicts of
-    transactions and a locked SQLite file are tried again, up to 6 times within about 1 s.
+    transactions and a locked SQLite file are tried again, up to 6 times within about 1 s. SQLite must be a
+    file: all users of ``:memory:`` share one connection, and so each other's transactions.
 
     Args:
         session_factory: opens a session of its own per transaction: ``async_sessionmaker(engine)``; not in
