@@ -67,6 +67,9 @@ class _AllUnavailable(Exception):
 class Sender:
     """Sends batches through a broker: all at once where it can, else one by one, some at the same time.
 
+    After a batch of which nothing was sent, the next one goes one by one, so that a message at which the
+    broker hangs is found out.
+
     Args:
         broker: takes the messages.
         concurrency: messages under way at once, for a broker that takes one at a time. Messages of the same
@@ -92,16 +95,19 @@ class Sender:
         self._rejects: ICircuitBreaker | None = registry
         many = getattr(broker, "send_messages", None)
         self._many = None if many is None else guarded(circuit_breaker, _whole(many, registry))
+        # After a batch that failed as a whole: one message may have held up all others, for ever.
+        self._doubtful = False
         self._one = guarded(circuit_breaker, broker.send_message)
 
     async def send(self, delivery: Delivery, until: float) -> None:
         """Send what is to be sent; no call of the broker lasts beyond ``until``."""
         if not delivery.batch:
             return
-        if self._many is not None:
+        if self._many is not None and not self._doubtful:
             await self._send_together(self._many, delivery, until)
         else:
             await self._send_singly(delivery, until)
+        self._doubtful = self.is_outage(delivery)
 
     def classify(self, error: Exception) -> FailureKind:
         """Tell what a failure says."""

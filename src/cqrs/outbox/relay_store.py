@@ -35,8 +35,8 @@ class RelayStore:
         self._statistics = statistics
         self._is_backlog = False
 
-    async def claim(self, token: str) -> list[ClaimedRow]:
-        """Lease a batch, durably."""
+    async def claim(self, token: str, avoid: tuple[str, ...] = ()) -> list[ClaimedRow]:
+        """Lease a batch, durably; without rows of the topics to ``avoid``."""
         settings = self._settings
         async with self._transaction(claiming=True) as connection:
             self._statistics.queries += 1
@@ -51,6 +51,7 @@ class RelayStore:
                 lease_seconds=settings.lease_seconds,
                 max_attempts=settings.max_attempts,
                 topics=settings.topics,
+                avoid=avoid,
             )
         self._is_backlog = len(rows) >= settings.batch_size
         return rows

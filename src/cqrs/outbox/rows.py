@@ -66,9 +66,10 @@ async def claim(
     lease_seconds: float,
     max_attempts: int,
     topics: tuple[str, ...] | None = None,
+    avoid: tuple[str, ...] = (),
 ) -> list[ClaimedRow]:
     """Lease up to ``size`` rows that are due, and return them, oldest first."""
-    statements = _statements(connection, topics)
+    statements = _statements(connection, topics, avoid)
     values: dict[str, Any] = {"token": token, "lease": lease_seconds, "attempts": max_attempts}
     if statements.claim is not None:
         result = await connection.execute(statements.claim, {**values, "size": size})
@@ -116,8 +117,10 @@ async def forget(connection: aio.AsyncConnection, token: str) -> None:
     await connection.execute(_statements(connection).forget, {"token": token})
 
 
-def _statements(connection: aio.AsyncConnection, topics: tuple[str, ...] | None = None) -> Statements:
-    return statements_for(OutboxModel.__table__, connection.dialect.name, topics)
+def _statements(
+    connection: aio.AsyncConnection, topics: tuple[str, ...] | None = None, avoid: tuple[str, ...] = ()
+) -> Statements:
+    return statements_for(OutboxModel.__table__, connection.dialect.name, topics, avoid)
 
 
 def _setbacks(token: str, setbacks: Iterable[tuple[int, Setback]]) -> Iterable[dict[str, Any]]:

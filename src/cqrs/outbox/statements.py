@@ -51,13 +51,16 @@ class Statements:
 
 
 @functools.lru_cache(maxsize=64)
-def statements_for(table: sa.Table, dialect: str, topics: tuple[str, ...] | None = None) -> Statements:
+def statements_for(
+    table: sa.Table, dialect: str, topics: tuple[str, ...] | None = None, avoid: tuple[str, ...] = ()
+) -> Statements:
     """Return the statements for a table.
 
     Args:
         table: the table of the outbox.
         dialect: name of SQLAlchemy's dialect.
         topics: claim only rows of these topics; ``None``: of all.
+        avoid: claim no rows of these topics.
     """
     columns = _claimed_columns(table)
     mine = table.c.lease_owner == sa.bindparam("token")
@@ -75,18 +78,18 @@ def statements_for(table: sa.Table, dialect: str, topics: tuple[str, ...] | None
     waiting = sa.text(WAITING_SQL)
     if dialect == "postgresql":
         # A common table expression is evaluated once; a subquery may be evaluated again, and lock more rows.
-        due = _due(table, waiting, topics).with_for_update(skip_locked=True).cte("due")
+        due = _due(table, waiting, topics, avoid).with_for_update(skip_locked=True).cte("due")
         claim = table.update().where(table.c.id == due.c.id).values(leased).returning(*columns)
     elif dialect in ("mysql", "mariadb"):
         # Status by status, as the index gives each in the order of ids; retries are few, and the oldest.
         lock = tuple(
-            _due(table, table.c.event_status == sa.literal(status, literal_execute=True), topics)
+            _due(table, table.c.event_status == sa.literal(status, literal_execute=True), topics, avoid)
             .with_only_columns(*columns)
             .with_for_update(skip_locked=True)
             for status in ("not_produced", "new")
         )
     else:
-        due_ids = _due(table, waiting, topics).scalar_subquery()
+        due_ids = _due(table, waiting, topics, avoid).scalar_subquery()
         claim = table.update().where(table.c.id.in_(due_ids)).values(leased).returning(*columns)
     return Statements(
         claim=claim,
@@ -114,12 +117,15 @@ def _claimed_columns(table: sa.Table) -> tuple[sa.Column[Any], ...]:
 
 
 def _due(
-    table: sa.Table, waiting: sa.ColumnElement[bool] | sa.TextClause, topics: tuple[str, ...] | None
+    table: sa.Table,
+    waiting: sa.ColumnElement[bool] | sa.TextClause,
+    topics: tuple[str, ...] | None,
+    avoid: tuple[str, ...],
 ) -> sa.Select[Any]:
     now = epoch_now()
+    query = sa.select(table.c.id) if not avoid else sa.select(table.c.id).where(table.c.topic.not_in(avoid))
     query = (
-        sa.select(table.c.id)
-        .where(waiting)
+        query.where(waiting)
         .where(table.c.flush_counter < sa.bindparam("attempts", type_=sa.SmallInteger()))
         .where(sa.or_(table.c.available_at.is_(None), table.c.available_at <= now))
         .where(sa.or_(table.c.lease_expires_at.is_(None), table.c.lease_expires_at <= now))

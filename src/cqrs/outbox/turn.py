@@ -24,6 +24,7 @@ from cqrs.outbox.rows import ClaimedRow, Settlement
 from cqrs.outbox.settings import RelaySettings
 from cqrs.outbox.sheltering import sheltered
 from cqrs.outbox.statistics import RelayStatistics
+from cqrs.outbox.suspicion import Suspicion
 
 __all__ = ["Turn", "TurnResult"]
 
@@ -88,6 +89,7 @@ class Turn:
         self._random = random
         self._owner = uuid.uuid4().hex
         self._claims = itertools.count(1)
+        self._suspicion = Suspicion()
         self._lost: collections.deque[str] = collections.deque(maxlen=10)
 
     async def make(self) -> TurnResult:
@@ -101,7 +103,7 @@ class Turn:
         token = f"{self._owner}-{next(self._claims)}"
         end_of_lease = self._clock() + self._settings.lease_seconds
         try:
-            rows = await sheltered(self._store.claim(token), GRACE)
+            rows = await sheltered(self._claim(token), GRACE)
         except asyncio.CancelledError:
             await sheltered(self._forget(token), GRACE)  # the lease may be durable
             raise
@@ -120,13 +122,26 @@ class Turn:
         except BaseException:
             known = {*delivery.batch, *settlement.setbacks}
             settlement.given_back = [row.id for row in rows if row.id not in known]
-            self._judge(delivery, settlement)
+            self._judge(delivery, settlement, self._sender.is_outage(delivery))
             await sheltered(self._settle(token, settlement, self._clock()), GRACE)
             raise
-        is_outage = self._judge(delivery, settlement)
+        is_outage = self._suspicion.judge(
+            {delivery.batch[number].message.topic for number in delivery.failed},
+            has_sent=bool(delivery.sent),
+            is_outage=self._sender.is_outage(delivery),
+        )
+        self._judge(delivery, settlement, is_outage)
         await sheltered(self._settle(token, settlement, end_of_lease), GRACE)
         stopped = is_outage or (delivery.stopped and bool(delivery.failed))
         return TurnResult(len(rows), len(delivery.sent), stopped, delivery.retry_after)
+
+    async def _claim(self, token: str) -> list[ClaimedRow]:
+        avoid = self._suspicion.avoid
+        rows = await self._store.claim(token, avoid)
+        if rows or not avoid:
+            return rows
+        self._suspicion.nothing_else()
+        return await self._store.claim(token)
 
     async def _prepare(self, rows: list[ClaimedRow], delivery: Delivery, settlement: Settlement) -> None:
         for count, row in enumerate(rows, 1):
@@ -138,9 +153,8 @@ class Turn:
             if count % _ROWS_AT_A_TIME == 0:
                 await asyncio.sleep(0)  # other tasks of the program wait meanwhile
 
-    def _judge(self, delivery: Delivery, settlement: Settlement) -> bool:
-        """Put what became of a batch into the settlement; return whether the broker was not available."""
-        is_outage = self._sender.is_outage(delivery)
+    def _judge(self, delivery: Delivery, settlement: Settlement, is_outage: bool) -> None:
+        """Put what became of a batch into the settlement."""
         settlement.produced = delivery.sent
         settlement.given_back += delivery.unsent
         for number, error in delivery.failed.items():
@@ -158,7 +172,6 @@ class Turn:
         if is_outage or delivery.stopped:
             self._tell(delivery, settlement)
         self._count(settlement, is_outage)
-        return is_outage
 
     def _setback(self, outgoing: Outgoing, error: Exception) -> Setback:
         settings = self._settings

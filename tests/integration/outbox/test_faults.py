@@ -210,8 +210,8 @@ async def test_a_claim_whose_reply_was_lost_is_given_back(
     made = OutboxRelay(database.session_factory, broker)
     claim = made._store.claim
 
-    async def lossy(token: str) -> Any:
-        await claim(token)
+    async def lossy(*arguments: Any) -> Any:
+        await claim(*arguments)
         raise OSError("lost")
 
     monkeypatch.setattr(made._store, "claim", lossy)

@@ -147,6 +147,16 @@ async def test_a_broker_that_refuses_connections_burns_no_attempts(database: Dat
     assert made.statistics.outages == 10
 
 
+async def test_a_topic_that_does_not_work_holds_up_no_other(database: Database) -> None:
+    await add(database, *[joined(topic="bad") for _ in range(30)], *[joined() for _ in range(5)])
+    broker = SingleBroker(lambda message: TimeoutError() if message.topic == "bad" else None)
+    made = relay(database, broker, batch_size=10)
+    for _ in range(4):
+        await made.run_once()
+    assert (await statuses(database))[30:] == ["produced"] * 5
+    assert {row.flush_counter for row in await rows(database)} == {0, 1}  # and its own failures count
+
+
 async def test_a_broker_that_hangs_is_cut_off_and_burns_no_attempts(database: Database) -> None:
     await add(database, joined(), joined())
     made = relay(database, HangingBroker(), send_timeout=0.01)

@@ -120,6 +120,30 @@ async def test_a_broker_that_hangs_is_given_up(together: bool, clock: FakeClock)
     assert {type(error) for error in batch.failed.values()} == {TimeoutError}
 
 
+async def test_a_message_that_holds_up_its_batch_is_found_out(clock: FakeClock) -> None:
+    class HeldUp(HangingBroker):
+        async def send_messages(self, messages: Any) -> list[None]:
+            for message in messages:
+                await self.send_message(message)
+            return [None] * len(messages)
+
+    broker = HeldUp(lambda message: message.message_name == "1")
+    made = sender(broker, clock, send_timeout=0.01)
+    first = delivery(None, None, None)
+    await made.send(first, clock() + 30)
+    assert made.is_outage(first)
+    second = delivery(None, None, None)
+    await made.send(second, clock() + 30)
+    assert sorted(second.sent) == [2, 3]
+    assert list(second.failed) == [1]
+    assert not made.is_outage(second)
+    third = Delivery({2: second.batch[2], 3: second.batch[3]})
+    calls = broker.calls
+    await made.send(third, clock() + 30)
+    assert third.sent == [2, 3]
+    assert broker.calls == calls + 2
+
+
 @pytest.mark.parametrize("broker_class", [SingleBroker, BatchBroker])
 async def test_nothing_is_begun_that_could_outlast_the_lease(
     broker_class: type[SingleBroker], clock: FakeClock
