@@ -1,8 +1,9 @@
 """Telling a broker that is away from topics that do not work. Pure rules.
 
 When nothing of a batch was sent, the broker may be away, or only the topics of that batch not work, say
-because they do not exist. Rows of such topics, being the oldest, would hold up all others for ever. So the next
-batch avoids them. If something of it is sent, the broker is there, and the next failure of those topics counts.
+because they do not exist. Rows of such topics, being the oldest, would hold up all others for ever. So the
+next batch avoids them. If something of it is sent, the broker is there, and the next failure of those topics
+counts.
 """
 
 from __future__ import annotations
