@@ -20,6 +20,7 @@ from cqrs.saga.encoding import (
 )
 from cqrs.saga.models import SagaContext, unstorable
 from cqrs.saga.snapshot import take_over
+from cqrs.saga.storage.contexts import JsonReady
 
 Encode: TypeAlias = Callable[[Any], Any]
 Decode: TypeAlias = Callable[[Mapping[str, Any]], Any]
@@ -68,7 +69,7 @@ class ContextCodec:
             SagaContextError: a value has no JSON form; the message names the field.
         """
         try:
-            return cast("dict[str, Any]", self._encode(context))
+            return JsonReady(self._encode(context))
         except Unstorable as error:
             raise SagaContextError(unstorable(context.__class__, error)) from error
         except RecursionError as error:

@@ -8,12 +8,18 @@ from typing import Any, cast
 
 from cqrs.exceptions import SagaContextError
 
-__all__ = ["copy_context", "encode_context"]
+__all__ = ["JsonReady", "copy_context", "encode_context", "take_context"]
 
 _PLAIN: frozenset[object] = frozenset({str, int, bool, type(None)})
 _NAMES = frozenset({str})
 _to_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _to_text = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class JsonReady(dict[str, Any]):
+    """A context that was just encoded: plain JSON, of which nobody else holds a part."""
+
+    __slots__ = ()
 
 
 def _encode(value: Any) -> str:
@@ -22,6 +28,9 @@ def _encode(value: Any) -> str:
         # Half of a pair of surrogates is no character: some databases refuse it, UTF-8 does.
         _to_text(value).encode("utf-8")
     return encoded
+
+
+_DICTIONARIES: tuple[object, ...] = (dict, JsonReady)
 
 
 def encode_context(saga_id: uuid.UUID, context: Any) -> str:
@@ -44,20 +53,29 @@ def encode_context(saga_id: uuid.UUID, context: Any) -> str:
         ) from error
 
 
+def take_context(saga_id: uuid.UUID, context: dict[str, Any]) -> dict[str, Any]:
+    """Return a context to be kept: itself, if it was encoded to be kept, else a copy.
+
+    Raises:
+        SagaContextError: a value is none of JSON.
+    """
+    return context if context.__class__ is JsonReady else copy_context(saga_id, context)
+
+
 def copy_context(saga_id: uuid.UUID, context: dict[str, Any]) -> dict[str, Any]:
     """Return what a context would be after it was stored as JSON and read.
 
     Raises:
         SagaContextError: a value is none of JSON.
     """
-    if context.__class__ is dict and _NAMES.issuperset(map(type, context)):
+    if context.__class__ in _DICTIONARIES and _NAMES.issuperset(map(type, context)):
         for value in context.values():
             kind: object = value.__class__
             # A float minus itself is 0, save for infinity and NaN, which JSON does not have.
             if kind not in _PLAIN and (kind is not float or value - value != 0.0):
                 break
         else:
-            return context.copy()
+            return dict(context)
     copied: dict[str, Any] = json.loads(encode_context(saga_id, context))
     return copied
 

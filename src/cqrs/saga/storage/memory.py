@@ -13,7 +13,7 @@ from typing import Any
 from cqrs.circuit_breaker import validation
 from cqrs.exceptions import SagaConcurrencyError
 from cqrs.saga.storage.arguments import checked_limit, checked_seconds, has_failed_compensation, names_of
-from cqrs.saga.storage.contexts import copy_context
+from cqrs.saga.storage.contexts import take_context
 from cqrs.saga.storage.enums import SagaAction, SagaStatus, SagaStepStatus
 from cqrs.saga.storage.memory_run import MemorySagaRun
 from cqrs.saga.storage.memory_table import MemorySaga, MemoryTable
@@ -66,12 +66,12 @@ class MemorySagaStorage(ISagaStorage):
     async def create_saga(self, saga_id: uuid.UUID, name: str, context: dict[str, Any]) -> None:
         table = self._table
         with table.lock:
-            table.add(MemorySaga(saga_id, name, copy_context(saga_id, context), table.clock()))
+            table.add(MemorySaga(saga_id, name, take_context(saga_id, context), table.clock()))
 
     async def update_context(
         self, saga_id: uuid.UUID, context: dict[str, Any], current_version: int | None = None
     ) -> None:
-        copied = copy_context(saga_id, context)
+        copied = take_context(saga_id, context)
         with self._table.lock:
             saga = self._table.get(saga_id)
             if current_version is not None and saga.version != current_version:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cqrs.exceptions import SagaConcurrencyError
 from cqrs.saga.storage.arguments import checked_seconds, checked_write
-from cqrs.saga.storage.contexts import copy_context
+from cqrs.saga.storage.contexts import take_context
 from cqrs.saga.storage.enums import SagaAction, SagaStatus, SagaStepStatus
 from cqrs.saga.storage.memory_table import FREE, Line, MemorySaga, MemoryTable
 from cqrs.saga.storage.models import SagaLogEntry
@@ -62,7 +62,7 @@ class MemorySagaRun:
         self._forget()
 
     async def create_saga(self, saga_id: uuid.UUID, name: str, context: dict[str, Any]) -> None:
-        self._saga = MemorySaga(saga_id, name, copy_context(saga_id, context), 0.0)
+        self._saga = MemorySaga(saga_id, name, take_context(saga_id, context), 0.0)
         self._saga_id = saga_id
         self._created = True
 
@@ -95,7 +95,7 @@ class MemorySagaRun:
         if current_version is not None and current_version != self._version:
             reason = f"its version is {self._version}, not {current_version}"
             raise SagaConcurrencyError(saga_id, reason)
-        self._context = copy_context(saga_id, context)
+        self._context = take_context(saga_id, context)
 
     async def update_status(self, saga_id: uuid.UUID, status: SagaStatus) -> None:
         if saga_id is not self._saga_id:
