@@ -109,7 +109,8 @@ class Hand:
         self._pause(it.message.ordering)
 
     def _pause(self, ordering: Hashable | None) -> None:
-        if ordering is not None and self._pausable is not None and ordering not in self._paused:
+        # Also when it is paused already: a source that lost it for a moment has begun anew with it.
+        if ordering is not None and self._pausable is not None:
             self._paused.add(ordering)
             self._pausable.pause(ordering)
 

@@ -110,7 +110,10 @@ class PausableSource(MessageSource, Protocol):
     """
 
     def pause(self, ordering: Hashable) -> None:
-        """Yield no more messages of ``ordering`` until ``resume``; a lost connection ends it as well."""
+        """Yield no more messages of ``ordering`` until ``resume``; a lost connection ends it as well.
+
+        It may be called again for an ordering that is paused.
+        """
         ...
 
     def resume(self, ordering: Hashable) -> None:

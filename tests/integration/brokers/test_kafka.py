@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import Counter
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from cqrs.adapters.kafka import KafkaConnection, kafka_producer_factory
+from cqrs.circuit_breaker import Backoff
+from cqrs.consumers import Consumer, current_message
 from cqrs.exceptions import BrokerUnavailableError, MessageRefusedError
 from cqrs.message_brokers.kafka import KafkaMessageBroker
 from cqrs.message_brokers.protocol import Message
@@ -152,3 +156,62 @@ async def test_a_broker_that_comes_back_is_found_by_the_library(
         await broker.send_message(Message("Counted", place.topic, b"2"))
         while (await reader.next()).body != b"2":
             pass
+
+
+@dataclasses.dataclass
+class Numbered:
+    number: int
+
+
+class Poisoned:
+    """Handles everything, save the first message of partition 0 until it is cured."""
+
+    def __init__(self) -> None:
+        self.handled: dict[int, list[int]] = {0: [], 1: []}
+        self.cured = False
+        self._changed = asyncio.Event()
+
+    async def send(self, event: Any) -> None:
+        message = current_message()
+        assert message is not None
+        if message.raw.partition == 0 and event.number == 0 and not self.cured:
+            raise ValueError("not now")
+        self.handled[message.raw.partition].append(event.number)
+        self._changed.set()
+
+    async def reach(self, partition: int, count: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while len(self.handled[partition]) < count:
+                self._changed.clear()
+                await self._changed.wait()
+
+
+async def test_a_partition_that_cannot_go_on_holds_up_no_other(
+    place: KafkaPlace, kafka_mock: KafkaMock
+) -> None:
+    kafka_mock.create_topic(place.topic, 2)
+    headers = [("message_name", b"Numbered")]
+    handlers = Poisoned()
+    async with AIOKafkaProducer(bootstrap_servers=place.url) as producer:
+
+        async def publish(partition: int, *numbers: int) -> None:
+            for number in numbers:
+                body = b'{"number":%d}' % number
+                await producer.send(place.topic, body, partition=partition, headers=headers)
+            await producer.flush()
+
+        await publish(0, *range(150))
+        soon = Backoff(initial=0.05, multiplier=1.0, max=0.05)
+        consumer = Consumer(
+            place.source(), handlers, {"Numbered": Numbered}, max_pending=8, max_attempts=10_000, backoff=soon
+        )
+        async with consumer:
+            await publish(1, *range(50))
+            await handlers.reach(1, 50)
+            assert handlers.handled[0] == []
+            handlers.cured = True
+            await handlers.reach(0, 150)
+            await publish(0, 150)
+            await handlers.reach(0, 151)
+
+    assert handlers.handled == {0: [*range(151)], 1: [*range(50)]}

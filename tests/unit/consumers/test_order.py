@@ -116,7 +116,7 @@ async def test_an_ordering_with_too_much_to_do_is_paused_until_half_is_done(cloc
             await source.told("ack", str(number))
             await turns()
         assert source.told_of("resume") == ["a"]
-        assert source.told_of("pause") == ["a"]
+        assert set(source.told_of("pause")) == {"a"}  # each time: it may have lost it for a moment
         for gate in gates:
             gate.set()
         await source.told("ack", "5")

@@ -6,7 +6,7 @@ import asyncio
 import collections
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Container, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from cqrs.adapters.kafka import (
@@ -19,7 +19,7 @@ from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, Configur
 from cqrs.message_brokers.connecting import Halt, bounded, check_seconds
 from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, dead_letter_headers, decode, encode, message_id_of
 from cqrs.message_brokers.kafka.errors import broker_error
-from cqrs.message_brokers.kafka.positions import Positions
+from cqrs.message_brokers.kafka.positions import Partition, Positions
 from cqrs.message_brokers.receiving import ReceivedMessage
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _logger = logging.getLogger(__name__)
 
 
 class KafkaMessageSource:
-    """A ``MessageSource`` over topics of Kafka, whose partitions are shared by the members of a group.
+    """A ``PausableSource`` over topics of Kafka, whose partitions are shared by the members of a group.
 
     The order of a partition is ``ReceivedMessage.ordering``. Positions are committed behind the messages that
     are settled without a gap, at most every ``commit_interval`` and when a partition is taken away, on
@@ -99,7 +99,9 @@ class KafkaMessageSource:
         }
         self._consumer: Any = None
         self._buffer: collections.deque[Any] = collections.deque()
+        self._held: dict[Partition, collections.deque[Any]] = {}  # of partitions that are paused
         self._halt = Halt()
+        self._resumed = Halt()
         self._asked_at = 0.0
 
     async def start(self) -> None:
@@ -150,7 +152,7 @@ class KafkaMessageSource:
                 continue
             record = self._buffer.popleft()
             message = _received(record)
-            self._positions.deliver(message, (record.topic, record.partition), record.offset)
+            self._positions.deliver(message, _named(record), record.offset)
             yield message
 
     async def ack(self, message: ReceivedMessage) -> None:
@@ -188,10 +190,25 @@ class KafkaMessageSource:
         """Leave the message, and what follows it in its partition, to whoever has the partition next."""
         self._positions.give_back(message)
 
+    def pause(self, ordering: Hashable) -> None:
+        """Hand over nothing more of a partition until ``resume``, or until it is taken away."""
+        for partition in (_named(each) for each in self._assigned()):
+            if partition == ordering and partition not in self._held:
+                held, kept = collections.deque[Any](), collections.deque[Any]()
+                for record in self._buffer:
+                    (held if _named(record) == partition else kept).append(record)
+                self._held[partition], self._buffer = held, kept
+
+    def resume(self, ordering: Hashable) -> None:
+        """Go on with a partition, behind its last message that was handed over."""
+        for partition in [each for each in self._held if each == ordering]:
+            self._buffer.extend(self._held.pop(partition))
+            self._resumed.set()
+
     async def stop(self) -> None:
         """Hand over no more messages, and commit what is settled."""
         self._halt.set()
-        self._buffer.clear()
+        self._forget_fetched()
         await self._commit_at_last()
 
     async def close(self) -> None:
@@ -203,19 +220,39 @@ class KafkaMessageSource:
 
     async def _fetch(self, consumer: Any) -> None:
         try:
-            await self._halt.unless(self._fill(consumer, POLL, BATCH))
+            self._resumed.clear()
+            await self._halt.unless(self._resumed.unless(self._fill(consumer, POLL, BATCH)))
         except (self._library.errors.KafkaError, self._library.errors.ConsumerStoppedError) as error:
             await self._leave()
             raise self._lost(error) from error
 
     async def _fill(self, consumer: Any, timeout: float, limit: int) -> None:
+        assigned = self._assigned()
+        # Not aiokafka's own ``pause``, which would throw away, and fetch again, what it has of the partition.
+        wanted = [each for each in assigned if _named(each) not in self._held] if self._held else []
+        if self._held and not wanted and timeout:
+            await asyncio.sleep(timeout)
+            return
         self._asked_at = time.monotonic()
         found: dict[Any, list[Any]] = await consumer.getmany(
-            timeout_ms=round(timeout * 1000), max_records=limit
+            *wanted, timeout_ms=round(timeout * 1000), max_records=limit
         )
         # At once: what a partition that was taken away has brought must not come into the buffer later.
-        for records in found.values():
-            self._buffer.extend(records)
+        for each, records in found.items():
+            self._held.get(_named(each), self._buffer).extend(records)
+
+    def _assigned(self) -> Collection[Any]:
+        return () if self._consumer is None else self._consumer.assignment()
+
+    def _forget_fetched(self, gone: Container[Partition] | None = None) -> None:
+        """Drop what was fetched and not handed over, of some partitions or all."""
+        if gone is None:
+            self._buffer.clear()
+            self._held.clear()
+            return
+        kept = [each for each in self._buffer if _named(each) not in gone]
+        self._buffer = collections.deque(kept)
+        self._held = {each: records for each, records in self._held.items() if each not in gone}
 
     async def _commit_at_last(self) -> None:
         if not await self._positions.commit_now():
@@ -227,13 +264,13 @@ class KafkaMessageSource:
         async def revoke(partitions: set[Any]) -> None:
             if consumer is not source._consumer:  # its first assignment, or it was left
                 return
-            gone = {(each.topic, each.partition) for each in partitions}
-            kept = [each for each in source._buffer if (each.topic, each.partition) not in gone]
-            source._buffer = collections.deque(kept)
+            gone = {_named(each) for each in partitions}
+            source._forget_fetched(gone)
             if not await positions.drained(gone, source._rebalance_timeout):
                 _logger.warning("messages in work are delivered again: their partitions go to another member")
             await positions.commit_now()
             positions.drop(gone)
+            source._forget_fetched(gone)  # what was paused meanwhile
 
         class Listener(self._library.ConsumerRebalanceListener):  # type: ignore[misc,name-defined]  # untyped
             async def on_partitions_revoked(self, revoked: set[Any]) -> None:
@@ -246,7 +283,7 @@ class KafkaMessageSource:
 
     async def _leave(self) -> None:
         consumer, self._consumer = self._consumer, None
-        self._buffer.clear()
+        self._forget_fetched()
         if consumer is not None:
             try:
                 await self._commit_at_last()
@@ -266,6 +303,11 @@ class KafkaMessageSource:
         why = str(error) or type(error).__name__
         where = ", ".join(self._connection.servers)
         return BrokerUnavailableError(",".join(self._topics), f"nothing comes from Kafka at {where}: {why}")
+
+
+def _named(it: Any) -> Partition:
+    """Return the partition of a record, or one of aiokafka."""
+    return it.topic, it.partition
 
 
 def _received(record: Any) -> ReceivedMessage:

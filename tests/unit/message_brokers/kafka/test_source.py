@@ -54,11 +54,12 @@ class Consumer:
         self.records += [Record("users", partition, offset, None, b"", ()) for offset in offsets]
         self.arrived.set()
 
-    async def getmany(self, timeout_ms: int, max_records: int) -> dict[Any, list[Record]]:
+    async def getmany(self, *partitions: Any, timeout_ms: int, max_records: int) -> dict[Any, list[Record]]:
         await self.arrived.wait()
-        found, self.records = self.records, []
+        ready = [each for each in self.records if PARTITIONS[each.partition] in (partitions or PARTITIONS)]
+        self.records = [each for each in self.records if each not in ready]
         self.arrived.clear()
-        return {PARTITIONS[0]: found}
+        return {each: [one for one in ready if one.partition == each.partition] for each in PARTITIONS}
 
 
 @pytest.fixture(autouse=True)
@@ -167,3 +168,83 @@ async def test_groups_wait_for_members_that_finish_their_work() -> None:
         (consumer,) = Consumer.made
 
     assert 20_000 < consumer.options["rebalance_timeout_ms"] < consumer.options["request_timeout_ms"]
+
+
+async def positions_of(stream: AsyncIterator[ReceivedMessage], count: int) -> list[str]:
+    return [message.position for message in await take(stream, count)]
+
+
+async def test_a_paused_partition_is_passed_over_and_misses_nothing(source: KafkaMessageSource) -> None:
+    (consumer,) = Consumer.made
+    consumer.bring(0, 1, 2, 3)
+    consumer.bring(1, 1, 2)
+    stream = source.messages()
+    await anext(stream)
+    source.pause(("users", 0))
+    source.pause(("users", 0))  # once more is no harm
+    assert await positions_of(stream, 2) == ["users/1@1", "users/1@2"]
+
+    consumer.bring(0, 4)
+    consumer.bring(1, 3)
+    assert (await anext(stream)).position == "users/1@3"
+    coming = asyncio.create_task(take(stream, 2))
+    await until_idle()
+    source.resume(("users", 0))
+    assert [message.position for message in await coming] == ["users/0@2", "users/0@3"]
+    source.resume(("users", 0))
+    consumer.bring(1, 4)
+    assert await positions_of(stream, 2) == ["users/0@4", "users/1@4"]
+    await stream.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def test_what_a_paused_partition_held_back_goes_with_it(source: KafkaMessageSource) -> None:
+    (consumer,) = Consumer.made
+    consumer.bring(0, 1, 2)
+    stream = source.messages()
+    await source.ack(await anext(stream))
+    source.pause(("users", 0))
+    await consumer.listener.on_partitions_revoked({PARTITIONS[0]})
+    source.resume(("users", 0))
+    consumer.bring(0, 2)
+    consumer.bring(1, 7)
+    assert await positions_of(stream, 2) == ["users/0@2", "users/1@7"]
+    await stream.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def test_a_partition_paused_while_it_goes_is_not_paused_when_it_comes_back(
+    source: KafkaMessageSource,
+) -> None:
+    (consumer,) = Consumer.made
+    consumer.bring(0, 1)
+    stream = source.messages()
+    message = await anext(stream)
+    going = asyncio.create_task(consumer.listener.on_partitions_revoked({PARTITIONS[0]}))
+    await until_idle()
+    source.pause(("users", 0))
+    await source.release(message)
+    await going
+    consumer.bring(0, 1)
+    assert (await anext(stream)).position == "users/0@1"
+    await stream.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def test_all_partitions_can_be_paused_and_are_kept(
+    source: KafkaMessageSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (consumer,) = Consumer.made
+    consumer.bring(0, 1)
+    consumer.bring(1, 1)
+    stream = source.messages()
+    first, _ = await take(stream, 2)
+    source.pause(("users", 0))
+    source.pause(("users", 1))
+    consumer.bring(0, 2)
+    coming = asyncio.create_task(take(stream, 1))
+    await until_idle()
+    monkeypatch.setattr("cqrs.message_brokers.kafka.source.ALIVE", -1.0)
+    await source.extend(first)
+    await until_idle()
+    assert not coming.done()
+    source.resume(("users", 0))
+    assert [message.position for message in await coming] == ["users/0@2"]
+    await stream.aclose()  # type: ignore[attr-defined]  # an async generator
