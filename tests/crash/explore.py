@@ -36,6 +36,7 @@ class Request:
         folder: for what the scenarios write.
         stride: every how manyeth crash point is explored; 1: all.
         recoverers: how many processes recover at once.
+        paused: let processes stand still instead of dying, and go on after the recovery.
         nested: how many pairs of crash points, one in the recovery from the other, are sampled.
         seed: of the sample.
     """
@@ -45,6 +46,7 @@ class Request:
     folder: str
     stride: int = 1
     recoverers: int = 1
+    paused: bool = False
     nested: int = 0
     seed: int = 0
 
@@ -101,7 +103,9 @@ def _play_all(
 
     for points in fatal:
         folder = Path(request.folder, "-".join(map(str, [request.variant, request.recoverers, *points])))
-        scenario = Scenario(request.variant, request.url, str(folder), points, request.recoverers)
+        scenario = Scenario(
+            request.variant, request.url, str(folder), points, request.recoverers, request.paused
+        )
         running[forks.fork(_play, scenario, limit=2 * forks.LIMIT)] = points, folder
         if len(running) >= PARALLEL:
             finish()

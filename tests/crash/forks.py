@@ -41,6 +41,12 @@ def wait(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def wait_until_paused(pid: int) -> bool:
+    """Wait until a child stands still, and return ``True``; or until it has ended, well."""
+    status = os.waitpid(pid, os.WUNTRACED)[1]
+    return os.WIFSTOPPED(status) or expect(os.waitstatus_to_exitcode(status))
+
+
 def run(function: Callable[..., Any], *arguments: Any, limit: int = LIMIT) -> int:
     """Run a function in a child process, wait for it and return how it ended."""
     return wait(fork(function, *arguments, limit=limit))

@@ -10,6 +10,8 @@ from typing import Any
 
 Reach = Callable[[str], None]
 
+QUIET = ("after COMMIT", "after act", "after compensate")
+
 
 class CrashPoints:
     """Counts the places that a process comes by, and kills it at the n-th.
@@ -17,18 +19,23 @@ class CrashPoints:
     Args:
         fatal: the number, from 1, of the place at which to die; 0: at none.
         epitaph: a file that will tell the number and the name of that place.
+        paused: do not die there, but stand still until SIGCONT, as a process does whose machine is suspended;
+            only places count at which no transaction is open, and no step is about to act.
     """
 
-    def __init__(self, fatal: int = 0, epitaph: Path | None = None) -> None:
+    def __init__(self, fatal: int = 0, epitaph: Path | None = None, *, paused: bool = False) -> None:
         self.fatal = fatal
+        self.paused = paused
         self.epitaph = epitaph
         self.reached = 0
 
     def reach(self, name: str) -> None:
+        if self.paused and not name.startswith(QUIET):
+            return
         self.reached += 1
         if self.reached == self.fatal:
             self._write(name)
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGSTOP if self.paused else signal.SIGKILL)
 
     def survived(self) -> None:
         """Tell that the process has come to its end, and how many places it came by."""

@@ -43,6 +43,9 @@ def execute_order(url: str, effects: Path, points: CrashPoints, saga_id: uuid.UU
                     pass
         except OrderFailed:
             pass
+        except SagaConcurrencyError:
+            if not points.paused:
+                raise
 
     asyncio.run(with_storage(url, work, points.reach))
     points.survived()

@@ -37,8 +37,8 @@ class Plan:
         sagas: how many sagas.
         batch: how many each process executes.
         processes: how many execute at once.
-        recoverers: how many recover at once.
-        killed: share of the processes, executing or recovering, that are killed.
+        recoverers: how many recover at once; each is killed sooner or later, and replaced.
+        killed: share of the executing processes that are killed.
         failing: share of the sagas in which a step fails; in a fifth of these a compensation does, too.
         seed: of all that is random here.
     """
@@ -116,11 +116,20 @@ class Crowd:
 
     def _recover(self) -> None:
         self.deaths.recovering += 1
-        self.family.start("recover", recover_until_told, self.plan.url, self.effects, self._doom(200))
+        self.family.start(
+            "recover",
+            recover_until_told,
+            self.plan.url,
+            self.effects,
+            self._within(100 + self.plan.sagas // 2),
+        )
 
     def _doom(self, points: int) -> CrashPoints:
         """Choose whether a process is to die, and where."""
-        return CrashPoints(self.random.randint(1, points) if self.random.random() < self.plan.killed else 0)
+        return self._within(points) if self.random.random() < self.plan.killed else CrashPoints()
+
+    def _within(self, points: int) -> CrashPoints:
+        return CrashPoints(self.random.randint(1, points))
 
 
 def play(plan: Plan, folder: Path) -> tuple[Tally, Deaths]:

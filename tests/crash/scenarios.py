@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import shutil
+import signal
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +29,7 @@ class Scenario:
         fatal: the number of the crash point at which the process dies, then that of a process that recovers
             it, and so on; 0 for none. The last recovery, without a crash, comes by itself.
         recoverers: how many processes recover at once in the end.
+        paused: the process does not die, but stands still, and goes on once the saga was recovered.
     """
 
     variant: str
@@ -34,6 +37,7 @@ class Scenario:
     folder: str
     fatal: tuple[int, ...]
     recoverers: int = 1
+    paused: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +63,8 @@ def play(scenario: Scenario) -> Outcome:
         played.play()
     except forks.Ended as ended:
         problems.append(str(ended))
+    if played.is_changed:
+        problems.append("who was paused has changed something after the recovery")
     moments = played.moments
     for moment in moments:
         problems += problems_of_moment(moment)
@@ -88,8 +94,12 @@ class _Played:
         self.died: list[str] = []
         self.reached = 0
         self.moments: list[Facts] = []
+        self.is_changed = False
 
     def play(self) -> None:
+        if self.scenario.paused:
+            self._pause(self.scenario.fatal[0])
+            return
         first, *others = self.scenario.fatal
         self._child(first, execute_order, self.scenario.variant)
         for fatal in others:
@@ -98,6 +108,24 @@ class _Played:
             self._recover(0)
         else:
             self._recover_together()
+
+    def _pause(self, fatal: int) -> None:
+        """Let a process stand still while another one recovers its saga; then it must change nothing more."""
+        epitaph = self.folder / "paused"
+        points = CrashPoints(fatal, epitaph, paused=True)
+        variant = self.scenario.variant
+        pid = forks.fork(execute_order, self.url, self.effects, points, self.saga_id, variant)
+        if not forks.wait_until_paused(pid):
+            self.reached = points.reached_by(epitaph)
+            self._recover(0)
+            return
+        self.died.append(epitaph.read_text())
+        self._recover(0)
+        os.kill(pid, signal.SIGCONT)
+        forks.expect(forks.wait(pid))
+        self._look()
+        before, after = self.moments[-2:]
+        self.is_changed = before.status is not None and after != before  # there was a saga to recover
 
     def _child(self, fatal: int, function: Callable[..., None], *arguments: object) -> bool:
         """Run a child that dies at a crash point; return whether it did."""

@@ -9,6 +9,7 @@ import pytest
 
 from tests.crash.conftest import Explored
 from tests.crash.orders import VARIANTS
+from tests.servers.databases import Database
 
 Explore = Callable[..., Explored]
 
@@ -16,9 +17,9 @@ THOROUGH = bool(os.environ.get("HOLDFAST_TEST_THOROUGH"))
 """Explore all crash points on every database, and more pairs of them: takes minutes."""
 
 
-def check(explored: Explored, deaths: int | None = None) -> None:
+def check(explored: Explored, deaths: int | None = None, points: int = 10) -> None:
     assert explored.problems == [], "\n".join(explored.problems)
-    assert explored.points >= 10, "hardly any crash points: are they watched at all?"
+    assert explored.points >= points, "hardly any crash points: are they watched at all?"
     died = [where for where in explored.died.values() if where]
     assert len(died) >= (explored.points if deaths is None else deaths), explored.died
 
@@ -56,3 +57,12 @@ def test_several_recoverers_at_once_do_what_one_would(
 ) -> None:
     explored = explore(variant=variant, url=postgres_url, recoverers=3, stride=1 if THOROUGH else 4)
     check(explored, deaths=8)
+
+
+@pytest.mark.parametrize("variant", ["completes", "compensation fails"])
+def test_who_was_paused_until_another_has_taken_over_changes_nothing_more(
+    explore: Explore, sql_databases: Callable[..., Database], variant: str
+) -> None:
+    for kind in ("sqlite", "postgres"):
+        explored = explore(variant=variant, url=sql_databases(kind).url, folder=kind, paused=True)
+        check(explored, points=6)
