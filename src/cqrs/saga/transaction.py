@@ -207,6 +207,11 @@ class SagaTransaction(Generic[ContextT]):
                 outcome = await step.step(call, self.scope)
         except Exception as error:
             await self._act_failed(step, error)
+            if isinstance(error, StopAsyncIteration):
+                # As it is, it would end the iteration, as if all steps had acted.
+                raise RuntimeError(
+                    f"saga {self.saga_id} ({self._saga_name}): {step.name}.act raised StopAsyncIteration"
+                ) from error
             raise
         if type(outcome) is Outcome or self.events or self.fallbacks or announced() is not None:
             outcome = self._take(outcome)
@@ -264,7 +269,8 @@ class SagaTransaction(Generic[ContextT]):
 
     def _refuse_result(self, name: str, result: Any) -> NoReturn:
         raise HandlerTypeError(
-            f"{name}.act returned {result!r}: it must return self._generate_step_result(response)"
+            f"{name}.act returned an object of type {type(result).__qualname__}: it must return "
+            "self._generate_step_result(response)"
         )
 
     # ------------------------------------------------------------ backward

@@ -326,9 +326,23 @@ async def test_a_result_of_the_wrong_type_is_refused_and_undone(
     storage: MemorySagaStorage, saga_id: uuid.UUID
 ) -> None:
     wishes["act B"] = lambda _: "B"
-    with pytest.raises(HandlerTypeError, match=r"B.act returned 'B'.*_generate_step_result"):
+    with pytest.raises(
+        HandlerTypeError, match=r"B.act returned an object of type str.*_generate"
+    ):
         await run(storage, saga_id=saga_id)
     assert effects == ["act A", "act B", "undo B", "undo A"]
+    assert await status_of(storage, saga_id) is SagaStatus.FAILED
+
+
+async def test_no_error_of_a_step_passes_for_the_end_of_the_iteration(
+    storage: MemorySagaStorage, saga_id: uuid.UUID
+) -> None:
+    exhausted = StopAsyncIteration()  # what ``await anext(...)`` raises when there is nothing left
+    wishes["act B"] = fail(exhausted)
+    with pytest.raises(RuntimeError, match=r"\(Shop\): B.act raised StopAsyncIteration") as raised:
+        await run(storage, saga_id=saga_id)
+    assert raised.value.__cause__ is exhausted
+    assert effects == ["act A", "act B", "undo A"]
     assert await status_of(storage, saga_id) is SagaStatus.FAILED
 
 
