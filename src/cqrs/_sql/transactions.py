@@ -7,7 +7,7 @@ import random as random_module
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from cqrs._sql.errors import is_disconnect, is_transient
 from cqrs._sql.library import aio, sa
@@ -72,10 +72,15 @@ class Transactions:
         raise AssertionError("unreachable")
 
     async def _once(self, work: Callable[[aio.AsyncConnection], Awaitable[T]]) -> T:
-        async with self._session_factory() as session, session.begin():
-            connection = await session.connection(bind_arguments={"clause": self._table})
-            _check_transactional(connection)
-            return await work(connection)
+        try:
+            async with self._session_factory() as session, session.begin():
+                connection = await session.connection(bind_arguments={"clause": self._table})
+                _check_transactional(connection)
+                return await work(connection)
+        except StatementError as error:
+            # Contexts and messages are parameters, and the text of the error goes to logs.
+            error.hide_parameters = True
+            raise
 
 
 def _check_transactional(connection: aio.AsyncConnection) -> None:

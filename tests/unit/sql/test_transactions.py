@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, async_sessionmaker
 
 from cqrs._sql.errors import is_disconnect, is_transient
@@ -169,6 +169,15 @@ async def test_other_errors_of_the_database_are_raised(transactions: Transaction
     with pytest.raises(IntegrityError):
         await transactions.run(work)
     assert work.calls == 1
+
+
+async def test_what_was_sent_is_in_no_text_of_an_error(transactions: Transactions) -> None:
+    async def work(connection: AsyncConnection) -> None:
+        await connection.execute(sa.text("INSERT INTO nowhere VALUES (:card)"), {"card": "4111 1111"})
+
+    with pytest.raises(DBAPIError, match="nowhere") as caught:
+        await transactions.run(work)
+    assert "4111 1111" not in str(caught.value)
 
 
 @pytest.mark.parametrize("database", ["postgres", "mariadb"], indirect=True)
