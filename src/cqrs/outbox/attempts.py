@@ -22,6 +22,7 @@ __all__ = [
     "classify",
     "reason",
     "setback",
+    "storable",
 ]
 
 DEFAULT_MAX_ATTEMPTS = 5
@@ -103,5 +104,19 @@ def setback(
 
 
 def reason(error: BaseException) -> str:
-    """Return what is kept of an error: its type and text, 2000 characters at most."""
-    return f"{type(error).__qualname__}: {error}"[:_LONGEST_REASON]
+    """Return what is kept of an error: its type and text, 2000 characters at most.
+
+    >>> reason(ValueError("caf\u00e9"))
+    'ValueError: caf\\xe9'
+    """
+    try:
+        text = str(error)
+    except Exception as broken:
+        text = f"(it has no text: its __str__ raised {type(broken).__qualname__})"
+    return storable(f"{type(error).__qualname__}: {text}")
+
+
+def storable(text: str) -> str:
+    """Return a text that any database takes, as ASCII without NUL: else it would spoil the whole batch."""
+    ascii_only = text.encode("ascii", "backslashreplace").decode("ascii")
+    return ascii_only.replace("\0", "\\x00")[:_LONGEST_REASON]

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from cqrs.message_brokers.protocol import Message
-from cqrs.outbox.attempts import Setback
+from cqrs.outbox.attempts import Setback, storable
 from cqrs.outbox.codec import UndecodableEvent, decode, decode_headers
 from cqrs.outbox.delivery import Outgoing
 from cqrs.outbox.repository import EventStatus
@@ -66,4 +66,4 @@ class Preparation:
 
 def dead_letter(row: ClaimedRow, reason: str) -> Setback:
     """Return what becomes of a row that cannot be read; its attempts stay as they are."""
-    return Setback(EventStatus.DEAD_LETTER, row.flush_counter, 0.0, reason[:2000])
+    return Setback(EventStatus.DEAD_LETTER, row.flush_counter, 0.0, storable(reason))

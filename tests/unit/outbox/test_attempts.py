@@ -53,3 +53,18 @@ def test_a_refused_message_is_given_up_at_once() -> None:
 
 def test_reasons_are_bounded() -> None:
     assert len(reason(ValueError("x" * 10_000))) == 2000
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\udcff", "\N{GRINNING FACE}", "é", "\r\n"])
+def test_any_database_takes_a_reason(text: str) -> None:
+    found = reason(ValueError(text))
+    assert found.isascii()
+    assert "\0" not in found
+
+
+def test_an_error_without_text_has_a_reason() -> None:
+    class Broken(Exception):
+        def __str__(self) -> str:
+            raise KeyError
+
+    assert reason(Broken()).endswith("(it has no text: its __str__ raised KeyError)")
