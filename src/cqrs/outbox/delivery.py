@@ -10,7 +10,7 @@ from typing import Any
 from cqrs.circuit_breaker.breaker import CircuitBreaker
 from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.circuit_breaker.protocol import ICircuitBreaker, IGuardingCircuitBreaker
-from cqrs.exceptions import ConfigurationTypeError
+from cqrs.exceptions import BrokerUnavailableError, ConfigurationTypeError
 from cqrs.message_brokers.protocol import Message, MessageBroker
 from cqrs.outbox.attempts import UNCOUNTED, FailureKind, classify
 
@@ -135,6 +135,8 @@ class Sender:
                 )
         except _AllUnavailable as error:
             results = error.results
+        except asyncio.CancelledError as error:
+            results = [_stray(error, batch[0])] * len(batch)
         except Exception as error:
             self._note_rejection(delivery, error)
             results = [error] * len(batch)
@@ -163,6 +165,8 @@ class Sender:
         try:
             async with asyncio.timeout(self._send_timeout):
                 await self._one(outgoing.message)
+        except asyncio.CancelledError as error:
+            return _stray(error, outgoing)
         except Exception as error:
             return error
         return None
@@ -266,6 +270,18 @@ def _whole(
         return results
 
     return send
+
+
+def _stray(error: asyncio.CancelledError, outgoing: Outgoing) -> BrokerUnavailableError:
+    """Return what a cancellation means that nobody has asked for: the client of the broker was closed, say.
+
+    Raises:
+        CancelledError: this task is to end.
+    """
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise error
+    return BrokerUnavailableError(outgoing.message.topic, "its client has cancelled the sending")
 
 
 def _is_unavailable(result: Any, rejects: ICircuitBreaker | None) -> bool:

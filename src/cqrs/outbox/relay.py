@@ -242,7 +242,10 @@ class OutboxRelay:
         """Make a turn; return the seconds to wait after it."""
         try:
             result = await self._turn.make()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+                raise  # else it comes from a driver that was closed, and must not end this silently
             self.statistics.errors += 1
             pause = self._polling.after_error()
             logger.warning("the outbox cannot be read, next attempt in %.1f s: %s", pause, error)

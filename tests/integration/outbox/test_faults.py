@@ -234,3 +234,38 @@ async def test_many_relays_and_cancellations_publish_everything(database: Databa
     counts = collections.Counter(message.message_id for message in broker.sent)
     assert len(counts) == 120
     assert set(counts.values()) == {1}
+
+
+async def test_an_error_with_any_text_spoils_no_settlement(database: Database) -> None:
+    await add(database, joined(), joined("bad"))
+
+    def behaviour(message: Message) -> Exception | None:
+        is_bad = message.payload["payload"]["name"] == "bad"
+        return ValueError("\0 \udcff \N{GRINNING FACE}") if is_bad else None
+
+    await OutboxRelay(database.session_factory, SingleBroker(behaviour)).run_once()
+    assert await statuses(database) == ["produced", "not_produced"]
+    assert (await rows(database))[1].error == r"ValueError: \x00 \udcff \U0001f600"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("part", ["claim", "settle"])
+async def test_a_cancellation_that_nobody_asked_for_ends_no_relay(
+    database: Database, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    from cqrs.circuit_breaker.timing import Backoff
+
+    await add(database, joined())
+    broker = SingleBroker()
+    made = OutboxRelay(database.session_factory, broker, lease_seconds=1, pause=Backoff(0.01, 1, 0.01, 0))
+    original = getattr(made._store, part)
+
+    async def closed(*_: Any) -> None:
+        monkeypatch.setattr(made._store, part, original)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(made._store, part, closed)
+    async with made:
+        await until(lambda: made.statistics.errors == 1)
+        await until(lambda: bool(broker.sent))
+        assert made.is_running

@@ -211,3 +211,25 @@ async def test_a_batch_of_which_something_was_sent_is_a_success_of_the_circuit(c
 def test_what_is_no_circuit_breaker_is_refused(clock: FakeClock) -> None:
     with pytest.raises(ConfigurationTypeError, match="circuit_breaker"):
         sender(SingleBroker(), clock, circuit_breaker=object())
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize("together", [False, True])
+async def test_a_broker_that_cancels_itself_was_not_available(
+    concurrency: int, together: bool, clock: FakeClock
+) -> None:
+    """As clients do whose connection is closed; nobody has asked this task to end."""
+
+    class Closed(SingleBroker):
+        async def send_message(self, message: Message) -> None:
+            raise asyncio.CancelledError
+
+    class ClosedBatch(Closed):
+        async def send_messages(self, messages: Any) -> Any:
+            raise asyncio.CancelledError
+
+    made = sender(ClosedBatch() if together else Closed(), clock, concurrency=concurrency)
+    batch = delivery(None, None)
+    await made.send(batch, clock() + 30)
+    assert "has cancelled the sending" in str(batch.failed[1])
+    assert made.is_outage(batch)
