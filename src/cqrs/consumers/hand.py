@@ -157,19 +157,8 @@ class Hand:
         """Give messages back, the last first, so that brokers with a queue have them in their order again."""
         for it in reversed(list(works)):
             self._forget(it)
-            if it.is_over:
-                continue
-            try:
-                await self._source.release(it.message)
-            except Exception as error:
-                _logger.info(
-                    "%s could not be given back, the broker delivers it again: %s",
-                    it.message.position or it.message.topic,
-                    error,
-                    extra=fields(it.message),
-                )
-            else:
-                self._statistics.released += 1
+            if not it.is_over:
+                await self._worker.release(it)
 
 
 def _may_be_cancelled(it: Work) -> bool:

@@ -12,7 +12,7 @@ from cqrs.consumers.reading import EventReader
 from cqrs.consumers.statistics import ConsumerStatistics
 from cqrs.consumers.verdicts import Judge, Verdict, fields
 from cqrs.exceptions import DeserializationError
-from cqrs.message_brokers.receiving import MessageSource, ReceivedMessage
+from cqrs.message_brokers.receiving import MessageSource, ReceivedMessage, RevocableSource
 
 __all__ = ["DeadLetters", "Work", "Worker"]
 
@@ -75,6 +75,7 @@ class Worker:
         statistics: ConsumerStatistics,
     ) -> None:
         self._source = source
+        self._is_current = source.is_current if isinstance(source, RevocableSource) else _always
         self._reader = reader
         self._handling = handling
         self._judge = judge
@@ -98,11 +99,17 @@ class Worker:
             it.state = "waiting"
             if it.verdict is None:
                 it.verdict = self._judge.before(it.attempt)
-            if it.verdict is None:
+            if it.verdict is None and self._is_current(it.message):
                 async with self._slots:
                     if self.is_stopping:
                         return
-                    await self._attempt(it)
+                    if self._is_current(it.message):
+                        await self._attempt(it)
+            if it.verdict is None:
+                it.state = "settling"
+                await self.release(it)
+                it.is_over = True
+                return
             pause = await self._carry_out(it)
             if pause is None:
                 it.is_over = True
@@ -112,6 +119,20 @@ class Worker:
                 return
             on_pause(it)
             await self._sleep(pause)
+
+    async def release(self, it: Work) -> None:
+        """Give a message back unhandled."""
+        try:
+            await self._source.release(it.message)
+        except Exception as error:
+            _logger.info(
+                "%s could not be given back, the broker delivers it again: %s",
+                it.message.position or it.message.topic,
+                error,
+                extra=fields(it.message),
+            )
+        else:
+            self._statistics.released += 1
 
     async def _attempt(self, it: Work) -> None:
         try:
@@ -249,3 +270,7 @@ class Worker:
 def _name(it: Work) -> str:
     message = it.message
     return f"{message.message_name or 'a message without name'} at {message.position or message.topic}"
+
+
+def _always(_: ReceivedMessage) -> bool:
+    return True

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Hashable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["MessageSource", "PausableSource", "ReceivedMessage"]
+__all__ = ["MessageSource", "PausableSource", "ReceivedMessage", "RevocableSource"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -118,4 +118,16 @@ class PausableSource(MessageSource, Protocol):
 
     def resume(self, ordering: Hashable) -> None:
         """End what ``pause`` has begun; nothing happens if it has not."""
+        ...
+
+
+@runtime_checkable
+class RevocableSource(MessageSource, Protocol):
+    """A source that knows when the broker has taken a message back that was handed over.
+
+    Optional: without it, a consumer begins to handle such a message too, which is delivered again anyway.
+    """
+
+    def is_current(self, message: ReceivedMessage) -> bool:
+        """Tell whether to begin to handle a message; ``False``: release it, it is delivered again."""
         ...

@@ -133,3 +133,18 @@ async def test_a_delayed_message_outlives_the_source(place: RabbitPlace) -> None
     async with reading(place.source()) as reader:
         again = await reader.next()
     assert (again.body, again.attempt) == (b'{"number":1}', 2)
+
+
+async def test_what_the_broker_took_back_is_not_to_be_begun(place: RabbitPlace) -> None:
+    await place.publish(1)
+    with place.through_proxy() as proxy:
+        async with reading(place.source()) as reader:
+            message = await reader.next()
+            assert reader.source.is_current(message)
+            proxy.cut()
+            again = await reader.next()
+            assert reader.lost == 1
+            assert not reader.source.is_current(message)
+            assert reader.source.is_current(again)
+            await reader.source.ack(message)  # of a connection that is gone: no harm
+            await reader.source.ack(again)

@@ -133,6 +133,15 @@ class PausableScript(ScriptedSource):
         self._note("resume", ordering)
 
 
+class RevocableScript(ScriptedSource):
+    """The same, with ``is_current``: ``revoked`` are the messages that were taken back."""
+
+    revoked: set[str] = frozenset()  # type: ignore[assignment]  # chosen by a test
+
+    def is_current(self, message: ReceivedMessage) -> bool:
+        return message.position not in self.revoked
+
+
 class Mediator:
     """Handles events with one function; ``started`` and ``ended`` tell of which."""
 

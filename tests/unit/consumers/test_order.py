@@ -12,6 +12,7 @@ from cqrs.testing import FakeClock
 from tests.unit.consumers.support import (
     Mediator,
     PausableScript,
+    RevocableScript,
     ScriptedSource,
     consumer_of,
     failing,
@@ -120,6 +121,53 @@ async def test_an_ordering_with_too_much_to_do_is_paused_until_half_is_done(cloc
         for gate in gates:
             gate.set()
         await source.told("ack", "5")
+
+
+async def test_what_was_taken_back_before_its_turn_is_not_handled(clock: FakeClock) -> None:
+    gate = asyncio.Event()
+    numbers = range(1, 7)
+    source = RevocableScript(*(message(number, ordering=number % 2) for number in numbers))
+    mediator = Mediator(lambda number: gate.wait() if number == 1 else turns(1))
+    async with consumer_of(source, mediator, clock, concurrency=2) as consumer:
+        await source.told("ack", "6")
+        source.revoked = {"1", "3", "5"}
+        gate.set()
+        await source.told("release", "5")
+        source.feed(message(7, ordering=1))
+        await source.told("ack", "7")
+
+    assert sorted(mediator.ended) == [1, 2, 4, 6, 7]
+    assert source.told_of("release") == ["3", "5"]
+    assert (consumer.statistics.released, consumer.statistics.in_hand) == (2, 0)
+
+
+async def test_what_is_taken_back_while_it_waits_for_a_slot_is_not_handled(clock: FakeClock) -> None:
+    gate = asyncio.Event()
+    source = RevocableScript(message(1), message(2))
+    mediator = Mediator(lambda _: gate.wait())
+    async with consumer_of(source, mediator, clock, concurrency=1):
+        await mediator.has_started(1)
+        await turns()
+        source.revoked = {"2"}
+        gate.set()
+        await source.told("release", "2")
+
+    assert mediator.started == [1]
+
+
+async def test_what_is_taken_back_before_its_next_attempt_is_not_tried_again(clock: FakeClock) -> None:
+    source = RevocableScript(message(1, ordering="a"), message(2, ordering="a"))
+    mediator = Mediator(failing(1))
+    async with consumer_of(source, mediator, clock):
+        await source.told("retry", "1", 1.0)
+        source.revoked = {"1"}
+        source.errors["release"] = [ValueError("gone")]
+        await clock.elapse(1)
+        await source.told("release failed", "1")
+        await clock.elapse(1)
+        await source.told("ack", "2")
+
+    assert mediator.started == [1, 2, 2]
 
 
 @given(

@@ -160,6 +160,13 @@ class AMQPMessageSource:
         await self._publish(message, self._dead, dead_letter_headers(message, reason, attempts), None)
         await self.ack(message)
 
+    def is_current(self, message: ReceivedMessage) -> bool:
+        """Tell whether the message is of a connection that lives."""
+        try:
+            return not message.raw.channel.is_closed
+        except self._library.exceptions.ChannelInvalidStateError:
+            return False
+
     async def release(self, message: ReceivedMessage) -> None:
         """Put the message back into the queue, in front if possible."""
         await self._settle(message.raw.nack(requeue=True))

@@ -78,9 +78,16 @@ class Positions:
             progress.give_back(offset)
             self._changed.set()
 
+    def is_current(self, message: ReceivedMessage) -> bool:
+        """Tell whether a message is neither done with nor of a partition that goes, or has gone."""
+        progress, _ = self._messages.get(message, (None, 0))
+        return progress is not None and not progress.is_going
+
     async def drained(self, partitions: Iterable[Partition], timeout: float) -> bool:
         """Wait until nothing of some partitions is in work; ``False``: it took longer than ``timeout``."""
         watched = [self._progress[each] for each in partitions if each in self._progress]
+        for progress in watched:
+            progress.is_going = True
         try:
             async with asyncio.timeout(timeout):
                 while any(progress.in_work for progress in watched):

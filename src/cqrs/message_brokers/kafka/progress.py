@@ -23,9 +23,10 @@ class Progress:
     6
     """
 
-    __slots__ = ("_committed", "_in_work", "_order", "_settled", "position")
+    __slots__ = ("_committed", "_in_work", "_order", "_settled", "is_going", "position")
 
     def __init__(self) -> None:
+        self.is_going = False  # to another member, as soon as nothing is in work
         self.position: int | None = None  # of the next message to be handled, as Kafka counts
         self._order: collections.deque[int] = collections.deque()
         self._in_work: set[int] = set()

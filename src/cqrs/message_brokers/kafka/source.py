@@ -37,7 +37,7 @@ _logger = logging.getLogger(__name__)
 
 
 class KafkaMessageSource:
-    """A ``PausableSource`` over topics of Kafka, whose partitions are shared by the members of a group.
+    """A ``MessageSource`` over topics of Kafka, whose partitions are shared by the members of a group.
 
     The order of a partition is ``ReceivedMessage.ordering``. Positions are committed behind the messages that
     are settled without a gap, at most every ``commit_interval`` and when a partition is taken away, on
@@ -185,6 +185,10 @@ class KafkaMessageSource:
             known = broker_error(topic, error)
             raise known from (None if known is error else error)
         self._positions.settle(message)
+
+    def is_current(self, message: ReceivedMessage) -> bool:
+        """Tell whether the message's partition is still this member's, and stays so."""
+        return self._positions.is_current(message)
 
     async def release(self, message: ReceivedMessage) -> None:
         """Leave the message, and what follows it in its partition, to whoever has the partition next."""

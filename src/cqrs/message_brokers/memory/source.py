@@ -81,6 +81,11 @@ class MemorySource:
             self._broker.put_aside(DeadLetter(message, self._group, reason, attempts))
             delivery.queue.settle(delivery)
 
+    def is_current(self, message: ReceivedMessage) -> bool:
+        """Tell whether the message was not given to anybody else meanwhile."""
+        delivery = message.raw
+        return isinstance(delivery, Delivery) and delivery.entry.delivery is delivery
+
     async def release(self, message: ReceivedMessage) -> None:
         """Give the message back; it is the next one to be delivered, and not as a new attempt."""
         delivery = self._delivery(message)

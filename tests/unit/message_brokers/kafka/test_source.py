@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import namedtuple
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,11 +14,19 @@ pytest.importorskip("aiokafka")
 
 import aiokafka
 
+from cqrs import consumers as cqrs_consumers
 from cqrs.message_brokers.kafka import KafkaMessageSource
 from cqrs.message_brokers.receiving import ReceivedMessage
 
 Record = namedtuple("Record", "topic partition offset key value headers")
 PARTITIONS = [aiokafka.TopicPartition("users", number) for number in (0, 1)]
+
+NAMED = [("message_name", b"Counted")]
+
+
+@dataclasses.dataclass
+class Counted:
+    number: int
 
 
 class Consumer:
@@ -51,7 +60,9 @@ class Consumer:
         self.committed |= offsets
 
     def bring(self, partition: int, *offsets: int) -> None:
-        self.records += [Record("users", partition, offset, None, b"", ()) for offset in offsets]
+        self.records += [
+            Record("users", partition, offset, None, b'{"number":%d}' % offset, NAMED) for offset in offsets
+        ]
         self.arrived.set()
 
     async def getmany(self, *partitions: Any, timeout_ms: int, max_records: int) -> dict[Any, list[Record]]:
@@ -248,3 +259,53 @@ async def test_all_partitions_can_be_paused_and_are_kept(
     source.resume(("users", 0))
     assert [message.position for message in await coming] == ["users/0@2"]
     await stream.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def test_a_message_of_a_partition_that_goes_is_not_to_be_begun(source: KafkaMessageSource) -> None:
+    (consumer,) = Consumer.made
+    consumer.bring(0, 1, 2)
+    consumer.bring(1, 1)
+    stream = source.messages()
+    at_work, waiting, other = await take(stream, 3)
+    assert all(source.is_current(each) for each in (at_work, waiting, other))
+    going = asyncio.create_task(consumer.listener.on_partitions_revoked({PARTITIONS[0]}))
+    await until_idle()
+    assert [source.is_current(each) for each in (at_work, waiting, other)] == [False, False, True]
+    await source.release(waiting)
+    await source.ack(at_work)
+    await going
+    assert consumer.committed == {PARTITIONS[0]: 2}
+
+    consumer.bring(0, 2)
+    assert source.is_current(await anext(stream))
+    assert not source.is_current(waiting)
+    await stream.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def test_a_consumer_handles_nothing_more_of_a_partition_that_goes(source: KafkaMessageSource) -> None:
+    gates, handled, started = {1: asyncio.Event(), 2: asyncio.Event()}, list[int](), asyncio.Event()
+
+    class Handlers:
+        async def send(self, event: Any) -> None:
+            started.set()
+            if event.number in gates:
+                await gates[event.number].wait()
+            handled.append(event.number)
+
+    (consumer,) = Consumer.made
+    consumer.bring(0, 1, 2, 3)
+    async with cqrs_consumers.Consumer(source, Handlers(), {"Counted": Counted}) as running:
+        await started.wait()
+        going = asyncio.create_task(consumer.listener.on_partitions_revoked(set(PARTITIONS)))
+        await until_idle()
+        gates[1].set()
+        await going
+        assert (handled, consumer.committed) == ([1], {PARTITIONS[0]: 2})
+        consumer.bring(0, 2, 3)  # it comes back
+        gates[2].set()
+        while len(handled) < 3:
+            await until_idle()
+
+    assert handled == [1, 2, 3]
+    assert running.statistics.released == 2
+    assert consumer.committed == {PARTITIONS[0]: 4}

@@ -198,6 +198,22 @@ async def test_an_unsettled_message_goes_to_another_when_its_lease_is_over(
     assert broker.in_flight() == broker.waiting() == 0
 
 
+async def test_what_another_member_has_now_is_not_to_be_begun(
+    broker: MemoryMessageBroker, clock: FakeClock
+) -> None:
+    slow, other = Member(broker.source("users", lease=10.0)), Member(broker.source("users"))
+    await slow.source.start()
+    await broker.send_message(numbered(1))
+    message = await slow.next()
+    assert slow.source.is_current(message)
+    await clock.elapse(10)
+    again = await other.next()
+    assert not slow.source.is_current(message)
+    assert other.source.is_current(again)
+    await other.source.ack(again)
+    assert not other.source.is_current(again)
+
+
 async def test_without_a_lease_a_message_stays_where_it_is(
     broker: MemoryMessageBroker, clock: FakeClock
 ) -> None:
