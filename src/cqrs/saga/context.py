@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import typing
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from cqrs._conversion import camel_case
+from cqrs.dispatcher.declarations import is_concrete
 from cqrs.exceptions import ConfigurationTypeError, SagaContextError
 from cqrs.saga.encoding import (
     MissingField,
@@ -25,6 +27,8 @@ from cqrs.saga.storage.contexts import JsonReady
 Encode: TypeAlias = Callable[[Any], Any]
 Decode: TypeAlias = Callable[[Mapping[str, Any]], Any]
 
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
 
 class ContextCodec:
     """Stores and reads contexts of one class.
@@ -34,7 +38,7 @@ class ContextCodec:
             which a saga cannot be resumed).
 
     Raises:
-        ConfigurationTypeError: ``context_type`` is none of these.
+        ConfigurationTypeError: ``context_type`` is none of these, or cannot be read back.
     """
 
     __slots__ = ("_context_type", "_decode", "_encode")
@@ -61,6 +65,8 @@ class ContextCodec:
             )
         if _is_own(context_type, "from_dict"):
             self._decode = _reader_by_method(context_type)
+        elif dataclasses.is_dataclass(context_type) and not own_writer:
+            _check_readable(context_type)
 
     def encode(self, context: Any) -> dict[str, Any]:
         """Return ``context`` JSON-ready.
@@ -199,6 +205,46 @@ def _check_fields(context_type: Any) -> None:
             f"{context_type.__qualname__} is no dataclass itself, so its field {lost[0]} would be lost: put "
             "@dataclass above it"
         )
+
+
+def _check_readable(context_type: Any) -> None:
+    """Refuse what could be stored, but not be read: that would be noticed only after a crash.
+
+    Raises:
+        ConfigurationTypeError: naming the annotation, or the parameter.
+    """
+    seen: set[Any] = set()
+    waiting: list[Any] = [context_type]
+    while waiting:
+        annotation = waiting.pop()
+        waiting += typing.get_args(annotation)
+        kind = typing.get_origin(annotation) or annotation
+        if not isinstance(kind, type) or not dataclasses.is_dataclass(kind) or kind in seen:
+            continue
+        seen.add(kind)
+        try:
+            waiting += typing.get_type_hints(kind).values()
+        except NameError as error:
+            raise ConfigurationTypeError(
+                f"{context_type.__qualname__} could be stored, but not be read: an annotation of "
+                f"{kind.__qualname__} cannot be evaluated ({error}); define or import that name in module "
+                f"{kind.__module__} at run time, not only under TYPE_CHECKING or inside a function"
+            ) from error
+    if getattr(context_type, "__parameters__", ()):
+        for name, annotation in typing.get_type_hints(context_type).items():
+            if not is_concrete(annotation):
+                raise ConfigurationTypeError(
+                    f"{context_type.__qualname__}.{name} could be stored, but not be read: its type is open; "
+                    f"derive a dataclass that says it: class MyContext({context_type.__qualname__}[...])"
+                )
+    fields = {field.name for field in dataclasses.fields(context_type) if field.init}
+    for name, parameter in inspect.signature(context_type).parameters.items():
+        is_needed = parameter.default is parameter.empty and parameter.kind not in _VARIADIC
+        if is_needed and name not in fields:
+            raise ConfigurationTypeError(
+                f"{context_type.__qualname__} could be stored, but not be read: its constructor needs "
+                f"{name}, which is no field; give that a default, or the class a from_dict(data)"
+            )
 
 
 def _encode_by_method(context: Any) -> Any:

@@ -8,7 +8,7 @@ import decimal
 import enum
 import json
 import uuid
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import pydantic
 import pytest
@@ -18,6 +18,7 @@ from cqrs.saga.context import codec_of
 from cqrs.saga.models import SagaContext
 
 SAGA = uuid.uuid4()
+T = TypeVar("T")
 
 
 class Colour(enum.Enum):
@@ -162,6 +163,41 @@ def test_a_forgotten_decorator_is_noticed() -> None:
 
     with pytest.raises(ConfigurationTypeError, match="order_id would be lost"):
         codec_of(Forgotten)
+
+
+Needed = dataclasses.make_dataclass("Needed", [("order_id", str), ("extra", dataclasses.InitVar[int])])
+Unknown = dataclasses.make_dataclass("Unknown", [("order_id", "list[Nowhere] | None")])
+Nested = dataclasses.make_dataclass("Nested", [("inner", list[Unknown])])  # type: ignore[valid-type]
+
+
+@dataclasses.dataclass
+class Open(SagaContext, Generic[T]):
+    price: T
+
+
+@dataclasses.dataclass
+class Closed(Open[decimal.Decimal]):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Needed, r"constructor needs extra, which is no field"),
+        (Unknown, r"an annotation of Unknown cannot be evaluated \(name 'Nowhere'"),
+        (Nested, r"^Nested could be stored.*an annotation of Unknown cannot be evaluated"),
+        (Open, r"^Open.price could be stored.*its type is open"),
+    ],
+)
+def test_what_could_never_be_read_again_is_refused_at_once(kind: Any, message: str) -> None:
+    with pytest.raises(ConfigurationTypeError, match=message):
+        codec_of(kind)
+
+
+def test_a_generic_context_of_known_types_comes_back_as_it_was() -> None:
+    context = Closed(decimal.Decimal("1.50"))
+    codec = codec_of(Closed)
+    assert codec.decode(SAGA, "Order", codec.encode(context)) == context
 
 
 def test_two_fields_of_one_stored_name_are_refused() -> None:
