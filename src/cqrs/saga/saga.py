@@ -29,6 +29,9 @@ from cqrs.saga.transaction import SagaTransaction
 __all__ = ["Saga"]
 
 
+_LONGEST_NAME = 255
+
+
 class Saga(RunsSagas, Generic[ContextT]):
     """Declares the steps of a saga; checked when the class is defined.
 
@@ -59,6 +62,10 @@ class Saga(RunsSagas, Generic[ContextT]):
         if not isinstance(name, str) or not name:
             raise SagaDefinitionError(
                 f"{cls.__name__}.saga_name must be a text that is not empty, not {name!r}"
+            )
+        if len(name) > _LONGEST_NAME:
+            raise SagaDefinitionError(
+                f"{cls.__name__}.saga_name has {len(name)} characters; a storage takes {_LONGEST_NAME}"
             )
         if "steps" in own or cls.steps:
             declared = get_generic_args_for_origin(cls, (Saga,))

@@ -126,6 +126,11 @@ def test_an_empty_storage_name_is_refused() -> None:
         declare([Reserve], saga_name="")
 
 
+def test_a_storage_name_that_no_column_holds_is_refused() -> None:
+    with pytest.raises(SagaDefinitionError, match=r"saga_name has 256 characters; a storage takes 255"):
+        declare([Reserve], saga_name="n" * 256)
+
+
 def test_a_base_without_steps_may_be_defined_but_not_bound() -> None:
     T = TypeVar("T")
 
