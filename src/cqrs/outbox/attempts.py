@@ -104,11 +104,7 @@ def setback(
 
 
 def reason(error: BaseException) -> str:
-    """Return what is kept of an error: its type and text, 2000 characters at most.
-
-    >>> reason(ValueError("caf\u00e9"))
-    'ValueError: caf\\xe9'
-    """
+    """Return what is kept of an error: its type and text, 2000 characters at most."""
     try:
         text = str(error)
     except Exception as broken:

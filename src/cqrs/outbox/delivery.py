@@ -20,6 +20,10 @@ CIRCUIT = "cqrs.outbox"
 """Name of the circuit, where the breaker has many."""
 
 
+_FAILURES_IN_A_ROW = 3
+"""So many at least tell of the broker, and not of one message."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outgoing:
     """A row on its way, as a message."""
@@ -196,7 +200,7 @@ class _Run:
         self._delivery = delivery
         self._until = until
         self._chains = chains
-        self._limit = workers
+        self._limit = max(workers, _FAILURES_IN_A_ROW)
         self._unavailable = 0  # failures in a row
 
     async def work(self) -> None:

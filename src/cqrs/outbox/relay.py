@@ -51,7 +51,10 @@ class OutboxRelay:
 
     A failed row is tried again after ``backoff``, and becomes a dead letter after ``max_attempts``. A row
     that cannot be read, or that the broker refuses for good, becomes one at once. While the broker as a whole
-    cannot be reached, no attempts are counted: the relay pauses. Errors of the database are logged and waited
+    cannot be reached, no attempts are counted: the relay pauses. So a message that always times out, while
+    there is no other one to tell it from an outage, is tried for as long as that lasts, every 30 s at the
+    latest, and logged each time: an outage of an hour must not make dead letters of all payments. It is
+    counted as soon as something else is sent, and never holds that up. Errors of the database are logged and waited
     out. Rows of the same key keep their order within a batch. A message has the id of its event at every
     attempt, so that consumers can recognise it.
 

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 from cqrs.circuit_breaker.timing import Backoff
-from cqrs.outbox.attempts import UNCOUNTED, FailureKind, Setback, setback
+from cqrs.outbox.attempts import UNAVAILABLE_DELAY, UNCOUNTED, FailureKind, Setback, setback
 from cqrs.outbox.delivery import Delivery, Outgoing, Sender
 from cqrs.outbox.preparation import Preparation
 from cqrs.outbox.relay_store import RelayStore
@@ -159,13 +159,18 @@ class Turn:
         settlement.given_back += delivery.unsent
         for number, error in delivery.failed.items():
             kind = self._sender.classify(error)
-            if kind is FailureKind.REJECTED or (is_outage and kind in UNCOUNTED):
+            if is_outage and kind is FailureKind.UNAVAILABLE and delivery.unsent:
+                # Whatever holds the first ones up must not hold up the others for ever.
+                settlement.held[number] = UNAVAILABLE_DELAY
+            elif kind is FailureKind.REJECTED or (is_outage and kind in UNCOUNTED):
                 settlement.given_back.append(number)
             else:
                 settlement.setbacks[number] = self._setback(delivery.batch[number], error)
         for number, earlier in delivery.after.items():
             failed = settlement.setbacks.get(earlier)
-            if failed is None or failed.status is EventStatus.DEAD_LETTER:
+            if earlier in settlement.held:
+                settlement.held[number] = settlement.held[earlier]
+            elif failed is None or failed.status is EventStatus.DEAD_LETTER:
                 settlement.given_back.append(number)
             else:
                 settlement.held[number] = failed.delay
@@ -200,7 +205,7 @@ class Turn:
         example = next(iter(delivery.failed.values()), None)
         logger.warning(
             "the outbox gives %d rows back, unsent and uncounted: %s",
-            len(settlement.given_back),
+            len(settlement.given_back) + len(settlement.held),
             "there was no time left" if example is None else f"{type(example).__qualname__}: {example}",
         )
 

@@ -139,6 +139,7 @@ async def test_a_broker_that_refuses_connections_burns_no_attempts(database: Dat
     made = relay(database, broker, batch_size=25)
     for _ in range(10):
         assert (await made.run_once()).is_outage
+        await execute(database, "UPDATE outbox SET available_at = NULL")
     assert {row.flush_counter for row in await rows(database)} == {0}
     assert broker.calls < 250
     down[0] = False
@@ -155,6 +156,31 @@ async def test_a_topic_that_does_not_work_holds_up_no_other(database: Database) 
         await made.run_once()
     assert (await statuses(database))[30:] == ["produced"] * 5
     assert {row.flush_counter for row in await rows(database)} == {0, 1}  # and its own failures count
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("concurrency", "poisoned"), [(1, 1), (1, 8), (2, 1), (2, 12)])
+async def test_messages_that_always_time_out_hold_up_no_others(
+    database: Database, concurrency: int, poisoned: int
+) -> None:
+    """They are the oldest, more than are sent at once, and of the same topic as all others."""
+    await add(database, *[joined("hangs") for _ in range(poisoned)], *[joined() for _ in range(5)])
+
+    def behaviour(message: Message) -> Exception | None:
+        return TimeoutError() if message.payload["payload"]["name"] == "hangs" else None
+
+    made = relay(database, SingleBroker(behaviour), concurrency=concurrency)
+    await drain(made)
+    assert (await statuses(database))[poisoned:] == ["produced"] * 5
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_what_times_out_takes_its_key_along(database: Database) -> None:
+    await add(database, *[keyed(name) for name in "abcabc"], *[joined() for _ in range(3)])
+    made = relay(database, SingleBroker(lambda message: TimeoutError()), concurrency=1)
+    assert (await made.run_once()).is_outage
+    assert [row.available_at is None for row in await rows(database)] == [False] * 6 + [True] * 3
+    assert {row.flush_counter for row in await rows(database)} == {0}
 
 
 async def test_a_broker_that_hangs_is_cut_off_and_burns_no_attempts(database: Database) -> None:
