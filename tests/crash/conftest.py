@@ -57,8 +57,7 @@ def explorer() -> Iterator[Callable[..., Explored]]:
 def explore(explorer: Callable[..., Explored], tmp_path: Path) -> Callable[..., Explored]:
     """As `explorer`, in a folder of this test."""
 
-    def explore_here(*, folder: str = ".", **request: Any) -> Explored:
-        (tmp_path / folder).mkdir(exist_ok=True)
-        return explorer(folder=str(tmp_path / folder), **request)
+    def explore_here(**request: Any) -> Explored:
+        return explorer(folder=str(tmp_path), **request)
 
     return explore_here
