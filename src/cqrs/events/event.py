@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, dataclass_trans
 import pydantic
 
 from cqrs import _conversion
+from cqrs.exceptions import ConfigurationTypeError
 from cqrs.types import PayloadT
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "PydanticEvent",
     "PydanticNotificationEvent",
     "default_output_topic",
+    "partition_key_of",
 ]
 
 
@@ -62,6 +64,28 @@ def _now() -> datetime.datetime:
 def _aware(timestamp: datetime.datetime) -> datetime.datetime:
     """Read a timestamp without time zone as UTC."""
     return timestamp if timestamp.tzinfo is not None else timestamp.replace(tzinfo=datetime.UTC)
+
+
+def partition_key_of(event: object) -> str | None:
+    """Return the ``partition_key`` of an event, an optional attribute or property, as text.
+
+    Events with the same key keep their order, where the broker can.
+
+    Raises:
+        ConfigurationTypeError: it is no str, int or UUID, nor ``None``.
+
+    >>> partition_key_of(types.SimpleNamespace(partition_key=7)), partition_key_of("has none")
+    ('7', None)
+    """
+    key: Any = getattr(event, "partition_key", None)
+    if key is None or isinstance(key, str):
+        return key
+    if isinstance(key, bool) or not isinstance(key, (int, uuid.UUID)):
+        raise ConfigurationTypeError(
+            f"{type(event).__qualname__}.partition_key must be an attribute or property that gives "
+            f"a str, an int, a UUID or None, not {key!r}"
+        )
+    return str(key)
 
 
 class IEvent(abc.ABC):

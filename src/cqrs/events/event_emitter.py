@@ -9,7 +9,7 @@ from cqrs.dispatcher.binding_map import BindingMap
 from cqrs.dispatcher.declarations import is_plainly_sync, type_name
 from cqrs.dispatcher.event import EventPlan, EventPlans, check_event
 from cqrs.dispatcher.scope import DispatchScope
-from cqrs.events.event import INotificationEvent
+from cqrs.events.event import INotificationEvent, partition_key_of
 from cqrs.exceptions import ConfigurationError
 from cqrs.message_brokers.protocol import Message, MessageBroker
 
@@ -69,6 +69,7 @@ class EventEmitter:
         Raises:
             HandlerTypeError: what a handler recorded is not an event.
             RuntimeError: a notification event, and there is no message broker.
+            ConfigurationTypeError: its ``partition_key`` is no key.
         """
         if not isinstance(event, INotificationEvent):
             check_event(event)
@@ -85,6 +86,7 @@ class EventEmitter:
             payload=event.to_dict(),
             message_id=event.event_id,
             headers=event.headers,
+            key=partition_key_of(cast("object", event)),
         )
         await self._message_broker.send_message(message)
 

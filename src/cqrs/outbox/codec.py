@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pydantic_core
 
 from cqrs.deserializers.protocol import told
-from cqrs.events.event import INotificationEvent
+from cqrs.events.event import INotificationEvent, partition_key_of
 from cqrs.exceptions import ConfigurationTypeError, OutboxedEventError
 from cqrs.outbox.map import OutboxedEventMap, shown
 from cqrs.outbox.trace_context import trace_headers
@@ -149,15 +149,8 @@ def _headers(event: INotificationEvent[Any]) -> str | None:
 
 
 def _key(event: INotificationEvent[Any]) -> str | None:
-    key: Any = getattr(event, "partition_key", None)
-    if key is None:
-        return None
-    if isinstance(key, bool) or not isinstance(key, (str, int, uuid.UUID)):
-        raise ConfigurationTypeError(
-            f"{type(event).__qualname__}.partition_key must be an attribute or property that gives "
-            f"a str, an int, a UUID or None, not {key!r}"
-        )
-    return _short(event, "partition_key", str(key))
+    key = partition_key_of(event)
+    return None if key is None else _short(event, "partition_key", key)
 
 
 def _short(event: INotificationEvent[Any], name: str, value: Any) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import json
 import pickle
+import types
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -25,7 +26,9 @@ from cqrs.events.event import (
     IEvent,
     INotificationEvent,
     NotificationEvent,
+    partition_key_of,
 )
+from cqrs.exceptions import ConfigurationTypeError
 
 UTC = datetime.UTC
 
@@ -297,3 +300,17 @@ def test_the_parameterised_pydantic_form_validates_its_payload() -> None:
 
 def test_unknown_keys_of_a_newer_writer_are_ignored() -> None:
     assert DCRenamed.from_dict(userId=1, addedLater=True) == DCRenamed(1)
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [("a", "a"), ("", ""), (0, "0"), (uuid.UUID(int=1), str(uuid.UUID(int=1))), (None, None)],
+)
+def test_the_key_of_an_event_is_text(given: Any, key: str | None) -> None:
+    assert partition_key_of(types.SimpleNamespace(partition_key=given)) == key
+
+
+@pytest.mark.parametrize("given", [True, 1.5, b"a", ["a"], lambda: "a"])
+def test_what_is_no_key_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigurationTypeError, match="partition_key must be"):
+        partition_key_of(types.SimpleNamespace(partition_key=given))

@@ -136,6 +136,19 @@ async def test_a_notification_goes_to_the_broker_and_only_there() -> None:
     assert log == []
 
 
+async def test_what_belongs_together_has_the_same_key() -> None:
+    class Keyed(Announced):
+        @property
+        def partition_key(self) -> int:
+            return self.payload["a"]
+
+    broker = Broker()
+    emit = emitter({}, broker).emit
+    await emit(Keyed(event_name="announced", payload={"a": 7}))
+    await emit(Announced(event_name="announced", payload={"a": 7}))
+    assert [message.key for message in broker.sent] == ["7", None]
+
+
 async def test_a_notification_without_a_broker_is_an_error() -> None:
     event = Announced(event_name="announced", payload={"a": 1})
     with pytest.raises(RuntimeError, match=r"notification event Announced.* cannot be sent"):
