@@ -326,9 +326,7 @@ async def test_a_result_of_the_wrong_type_is_refused_and_undone(
     storage: MemorySagaStorage, saga_id: uuid.UUID
 ) -> None:
     wishes["act B"] = lambda _: "B"
-    with pytest.raises(
-        HandlerTypeError, match=r"B.act returned an object of type str.*_generate"
-    ):
+    with pytest.raises(HandlerTypeError, match=r"B.act returned an object of type str.*_generate"):
         await run(storage, saga_id=saga_id)
     assert effects == ["act A", "act B", "undo B", "undo A"]
     assert await status_of(storage, saga_id) is SagaStatus.FAILED
