@@ -11,7 +11,7 @@ import redis.asyncio
 from cqrs.exceptions import BrokerUnavailableError, MessageRefusedError
 from cqrs.message_brokers.protocol import Message
 from cqrs.message_brokers.redis import RedisMessageBroker, RedisMessageSource
-from tests.integration.brokers.places import reading
+from tests.integration.brokers.places import PATIENCE, reading
 from tests.integration.brokers.redis_place import RedisPlace
 from tests.servers.cluster import RedisCluster
 from tests.servers.redis_server import RedisServer
@@ -164,6 +164,38 @@ async def test_a_consumer_that_has_nothing_left_takes_its_name_away(
     async with reading(place.source()) as reader:
         await reader.source.ack(await reader.next())
     assert [row["pending"] for row in await client.xinfo_consumers(place.topic, place.group)] == [0]
+
+
+async def test_names_of_consumers_that_died_long_ago_are_taken_away(
+    place: RedisPlace, client: redis.asyncio.Redis
+) -> None:
+    async def names() -> set[bytes]:
+        return {row["name"] for row in await client.xinfo_consumers(place.topic, place.group)}
+
+    await place.publish(1, 2)
+    await client.xgroup_create(place.topic, place.group, id="0")
+    await client.xreadgroup(place.group, "holds one", {place.topic: ">"}, count=1)
+    await client.xgroup_createconsumer(place.topic, place.group, "has nothing")
+    async with reading(RedisMessageSource(place.url, [place.topic], place.group, min_idle=3600.0)):
+        assert {b"holds one", b"has nothing"} <= await names()
+
+    async with asyncio.timeout(PATIENCE):
+        while b"has nothing" in await names():
+            async with reading(RedisMessageSource(place.url, [place.topic], place.group, min_idle=0.01)):
+                pass
+    assert b"holds one" in await names()
+
+
+async def test_a_user_who_may_run_no_scripts_reads_nevertheless(
+    place: RedisPlace, client: redis.asyncio.Redis
+) -> None:
+    rights = {"enabled": True, "passwords": ["+secret"], "categories": ["+@all"], "keys": ["*"]}
+    await client.acl_setuser("reader", commands=["-eval"], **rights)
+    await place.publish(1)
+    url = place.url.replace("redis://", "redis://reader:secret@")
+    async with reading(RedisMessageSource(url, [place.topic], place.group)) as reader:
+        assert (await reader.next()).body == b'{"number":1}'
+    await client.acl_deluser("reader")
 
 
 async def test_a_stream_that_was_removed_is_made_anew(place: RedisPlace, client: redis.asyncio.Redis) -> None:

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cqrs.exceptions import MessageBrokerError
 from cqrs.message_brokers.redis.server import StreamServer
 
 __all__ = ["Entry", "Group"]
+
+LONG_DEAD = 10
+"""Times ``min_idle`` after which the name of a silent consumer is taken away."""
+
+# In one step: entries that are pending for a consumer are lost with its name.
+_FORGET = """
+for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local known = {}
+  for place = 1, #row, 2 do known[row[place]] = row[place + 1] end
+  if known.pending == 0 and known.idle >= tonumber(ARGV[2]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], known.name)
+  end
+end
+"""
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +148,19 @@ class Group:
                     await client.xgroup_delconsumer(stream, self._group, self._consumer)
 
             await self._server.call(stream, leave)
+
+    async def forget_dead(self) -> None:
+        """Take the names of consumers away that are silent for long and have nothing pending."""
+        limit = self._min_idle * LONG_DEAD
+        try:
+            for stream in self._streams:
+
+                async def forget(client: Any, stream: str = stream) -> None:
+                    await client.eval(_FORGET, 1, stream, self._group, limit)
+
+                await self._server.call(stream, forget)
+        except MessageBrokerError as error:
+            _logger.debug("the names of dead consumers stay: %s", error)  # they only take up room
 
     async def _claim(self, stream: str, count: int) -> Iterator[tuple[bytes, Mapping[bytes, bytes]]]:
         answer = await self._server.call(

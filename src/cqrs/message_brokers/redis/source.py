@@ -97,6 +97,7 @@ class RedisMessageSource:
         try:
             await self._server.start()
             await self._group.create(self._from_beginning)
+            await self._group.forget_dead()
         except Exception as error:
             known = self._server.error(self._group.shown, error)
             raise known from (None if known is error else error)
