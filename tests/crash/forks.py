@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -18,12 +19,14 @@ def fork(function: Callable[..., Any], *arguments: Any, limit: int = LIMIT) -> i
     The child ends with status 0, with 1 after an exception (written to stderr), or by a signal. It must be
     called without threads: before the event loop of this process has run, that is.
     """
+    parent = os.getpid()
     pid = os.fork()
     if pid:
         return pid
     status = 1
     try:
         signal.alarm(limit)
+        _end_with(parent)
         function(*arguments)
         status = 0
     except BaseException:
@@ -34,6 +37,14 @@ def fork(function: Callable[..., Any], *arguments: Any, limit: int = LIMIT) -> i
             sys.stderr.flush()
         finally:
             os._exit(status)
+
+
+def _end_with(parent: int) -> None:
+    """Let this process be killed when its parent has died, where the system can do that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def wait(pid: int) -> int:
