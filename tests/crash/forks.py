@@ -90,10 +90,11 @@ class Family:
     def wait(self) -> tuple[str, bool]:
         """Wait until a child has ended; return its role, and whether it was killed by itself."""
         pid, status = os.wait()
+        role = self._roles.pop(pid)
         killed = expect(os.waitstatus_to_exitcode(status), killed=True)
         if killed:
             self.killed.add(pid)
-        return self._roles.pop(pid), killed
+        return role, killed
 
     def __enter__(self) -> Self:
         return self
