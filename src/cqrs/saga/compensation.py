@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from cqrs.circuit_breaker import validation
 from cqrs.dispatcher.scope import DispatchScope
+from cqrs.saga.errors import describe
 from cqrs.saga.journal import Journal, Sleep
 from cqrs.saga.models import FailedCompensation, SagaStepInfo
 from cqrs.saga.plan import SagaPlan
@@ -49,11 +50,20 @@ def checked_retries(count: int, delay: float, backoff: float) -> CompensationRet
 
 
 class Acted(NamedTuple):
-    """A step that has acted: where, under which name, and its instance, if it acted here."""
+    """A step that has acted, or may have.
+
+    Attributes:
+        position: where.
+        name: of its class, as the log has it.
+        handler: its instance, if it acted here.
+        failure: why nobody knows whether it has acted (see ``SagaStepHandler.compensate_on_failure``);
+            ``None``: it has.
+    """
 
     position: int
     name: str
     handler: SagaStepHandler[Any, Any] | None
+    failure: str | None = None
 
 
 class Compensation:
@@ -145,7 +155,15 @@ class Compensation:
         count, delay, backoff = self._retries
         attempt = 1
         while True:
-            info = SagaStepInfo(saga_id, self._saga_name, step.name, step.position, "compensate", attempt)
+            info = SagaStepInfo(
+                saga_id,
+                self._saga_name,
+                step.name,
+                step.position,
+                "compensate",
+                attempt,
+                step.failure is not None,
+            )
             token = set_current(info)
             try:
                 await handler.compensate(self._context)
@@ -179,16 +197,3 @@ class Compensation:
                 "attempt": info.attempt,
             },
         )
-
-
-LONGEST_DETAILS = 2000
-"""So many characters of the text of an error are kept in the log of a saga."""
-
-
-def describe(error: BaseException) -> str:
-    """Return class and text of an error, for the log of a saga."""
-    try:
-        text = f"{type(error).__qualname__}: {error}"
-        return text if len(text) <= LONGEST_DETAILS else text[: LONGEST_DETAILS - 1] + "…"
-    except Exception as unprintable:
-        return f"{type(error).__qualname__} (its text cannot be had: {type(unprintable).__qualname__})"

@@ -71,6 +71,11 @@ def _check_methods(where: str, step: type[SagaStepHandler[Any, Any]]) -> None:
         method = inspect.getattr_static(step, name)
         if is_plainly_sync(method) or inspect.isasyncgenfunction(method):
             raise SagaDefinitionError(f"{where}: {type_name(step)}.{name} must be `async def`, without yield")
+    flag = inspect.getattr_static(step, "compensate_on_failure")
+    if not isinstance(flag, bool):
+        raise SagaDefinitionError(
+            f"{where}: {type_name(step)}.compensate_on_failure must be True or False, not {flag!r}"
+        )
     if step.handle is not SagaStepHandler.handle:
         raise SagaDefinitionError(
             f"{where}: {type_name(step)} must not define handle, which the framework calls; rename it"

@@ -9,7 +9,7 @@ from cqrs.exceptions import CqrsError
 from cqrs.saga.models import FailedCompensation
 from cqrs.saga.storage.enums import SagaStatus
 
-__all__ = ["SagaCompensatedError"]
+__all__ = ["SagaCompensatedError", "describe"]
 
 
 class SagaCompensatedError(CqrsError, RuntimeError):
@@ -42,3 +42,16 @@ class SagaCompensatedError(CqrsError, RuntimeError):
             f"saga {self.saga_id} ({self.saga_name}) was recovered in {self.status} state: {what}, and does "
             "not go forward any more"
         )
+
+
+LONGEST_DETAILS = 2000
+"""So many characters of the text of an error are kept in the log of a saga."""
+
+
+def describe(error: BaseException) -> str:
+    """Return class and text of an error, for the log of a saga."""
+    try:
+        text = f"{type(error).__qualname__}: {error}"
+        return text if len(text) <= LONGEST_DETAILS else text[: LONGEST_DETAILS - 1] + "…"
+    except Exception as unprintable:
+        return f"{type(error).__qualname__} (its text cannot be had: {type(unprintable).__qualname__})"

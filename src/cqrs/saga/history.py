@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from cqrs.exceptions import SagaDefinitionError
 from cqrs.saga.storage.enums import SagaStepStatus
 from cqrs.saga.storage.models import SagaLogEntry
+
+Place: TypeAlias = tuple[int, str]
+"""Position, and name of a step class."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -18,18 +22,16 @@ class History:
     Attributes:
         acted: names of the step classes that have acted, by position, from 0 without gaps.
         starts: how often the first position that has not acted was begun.
-        compensated: positions whose compensation succeeded.
-        failed: why compensations were given up, by position, unless they succeeded later.
+        raised: why step classes have acted in vain, by position and name, oldest first.
+        compensated: positions and names of step classes whose compensation succeeded.
+        failed: why compensations were given up, likewise, unless they succeeded later.
     """
 
     acted: list[str]
     starts: int
-    compensated: set[int]
-    failed: dict[int, str]
-
-    def to_compensate(self) -> list[int]:
-        """Return the positions that have acted and are not compensated, last first."""
-        return [place for place in reversed(range(len(self.acted))) if place not in self.compensated]
+    raised: dict[Place, str]
+    compensated: set[Place]
+    failed: dict[Place, str]
 
 
 def replay(saga_id: uuid.UUID, lines: Iterable[SagaLogEntry], declared: Sequence[Sequence[str]]) -> History:
@@ -48,8 +50,9 @@ def replay(saga_id: uuid.UUID, lines: Iterable[SagaLogEntry], declared: Sequence
     """
     acted: dict[int, str] = {}
     starts: dict[int, int] = {}
-    compensated: set[int] = set()
-    failed: dict[int, str] = {}
+    raised: dict[Place, str] = {}
+    compensated: set[Place] = set()
+    failed: dict[Place, str] = {}
     for line in lines:
         if line.action == "act":
             place = len(acted) if line.position is None else line.position
@@ -58,14 +61,16 @@ def replay(saga_id: uuid.UUID, lines: Iterable[SagaLogEntry], declared: Sequence
                 acted[place] = line.step_name
             elif line.status is SagaStepStatus.STARTED:
                 starts[place] = starts.get(place, 0) + 1
+            else:
+                raised[place, line.step_name] = line.details or "it failed"
             continue
         place = _compensated_place(line, acted, compensated)
         _check_declared(saga_id, place, line.step_name, declared)
         if line.status is SagaStepStatus.COMPLETED:
-            compensated.add(place)
-            failed.pop(place, None)
+            compensated.add((place, line.step_name))
+            failed.pop((place, line.step_name), None)
         elif line.status is SagaStepStatus.FAILED:
-            failed[place] = line.details or ""
+            failed[place, line.step_name] = line.details or ""
     for place in range(len(acted)):
         if place not in acted:
             raise SagaDefinitionError(
@@ -74,13 +79,17 @@ def replay(saga_id: uuid.UUID, lines: Iterable[SagaLogEntry], declared: Sequence
                 "a saga that has begun cannot be resumed with other steps"
             )
     names = [acted[place] for place in range(len(acted))]
-    return History(names, starts.get(len(names), 0), compensated, failed)
+    for numbered in enumerate(names):
+        raised.pop(numbered, None)
+    return History(names, starts.get(len(names), 0), raised, compensated, failed)
 
 
-def _compensated_place(line: SagaLogEntry, acted: dict[int, str], compensated: set[int]) -> int:
+def _compensated_place(line: SagaLogEntry, acted: dict[int, str], compensated: set[Place]) -> int:
     if line.position is not None:
         return line.position
-    places = [place for place, name in acted.items() if name == line.step_name and place not in compensated]
+    places = [
+        place for place, name in acted.items() if name == line.step_name and (place, name) not in compensated
+    ]
     return max(places, default=len(acted))
 
 

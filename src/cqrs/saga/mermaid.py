@@ -139,6 +139,9 @@ class SagaMermaid:
         else:
             yield f"{indent}    Note over Saga: completed"
         yield f"{indent}else fails"
+        for one in reversed(step):
+            if one.step.compensate_on_failure:
+                yield f"{indent}    Saga->>{one.key}: compensate({context})"
         for earlier in reversed(self._steps[:position]):
             yield f"{indent}    Saga->>{earlier[0].key}: compensate({context})"
         yield f"{indent}    Note over Saga: failed"

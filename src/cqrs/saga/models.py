@@ -114,6 +114,8 @@ class SagaStepInfo(NamedTuple):
         action: ``"act"`` or ``"compensate"``.
         attempt: 1 the first time; a step that was interrupted acts again, a compensation that failed is
             tried again.
+        act_failed: whether ``compensate`` is called although ``act`` did not succeed; see
+            ``SagaStepHandler.compensate_on_failure``.
     """
 
     saga_id: uuid.UUID
@@ -122,11 +124,14 @@ class SagaStepInfo(NamedTuple):
     position: int
     action: SagaAction
     attempt: int
+    act_failed: bool = False
 
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt: give it to a payment provider, so that it charges once."""
-        return f"{self.saga_id}:{self.position}:{self.action}"
+        key = f"{self.saga_id}:{self.position}:{self.action}"
+        # At one position, a step that failed may be compensated beside the one that acted in its place.
+        return f"{key}:{self.step_name}" if self.act_failed else key
 
 
 class FailedCompensation(NamedTuple):

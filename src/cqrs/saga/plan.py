@@ -19,6 +19,7 @@ class StepPlan:
         position: place of the step, from 0.
         name: name of the class that is asked first, as the log has it.
         names: names of all classes that may act.
+        uncertain: names of those that are compensated even if their ``act`` fails.
         step: the guarded step; it returns the instance that acted and its result.
         direct: what builds the one class that may act, if building and asking it is all there is to do.
         has_fallbacks: whether the context must be copied before it acts.
@@ -35,6 +36,7 @@ class StepPlan:
         "needs_scope",
         "position",
         "step",
+        "uncertain",
     )
 
     def __init__(
@@ -46,6 +48,9 @@ class StepPlan:
         self.position = position
         self.name: str = attempts[0].handler.__name__
         self.names = tuple(self._attempts)
+        self.uncertain = tuple(
+            name for name, attempt in self._attempts.items() if attempt.handler.compensate_on_failure
+        )
         self.step = guarded_step(attempts)
         self.direct = attempts[0].direct if len(attempts) == 1 else None
         self.has_fallbacks = len(attempts) > 1
@@ -54,6 +59,13 @@ class StepPlan:
     def class_of(self, name: str) -> type[SagaStepHandler[Any, Any]]:
         """Return the class that has acted under ``name``."""
         return self._attempts[name].handler
+
+    def name_of(self, handler: SagaStepHandler[Any, Any]) -> str:
+        """Return the name under which an instance has acted; a container may build subclasses."""
+        own = type(handler)
+        exact = (name for name, attempt in self._attempts.items() if attempt.handler is own)
+        fitting = (name for name, attempt in self._attempts.items() if issubclass(own, attempt.handler))
+        return next(exact, None) or next(fitting, self.name)
 
     async def build(self, name: str, scope: DispatchScope | None) -> SagaStepHandler[Any, Any]:
         """Return an instance of the class that has acted under ``name``, to compensate it.

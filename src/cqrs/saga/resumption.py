@@ -57,7 +57,7 @@ async def resume(
     else:
         journal.is_over()
     if status is SagaStatus.COMPLETED and reader is not None:
-        return Resumed(status, History([], 0, set(), {}), context, None)  # nothing is asked of its steps
+        return Resumed(status, History([], 0, {}, set(), {}), context, None)  # nothing is asked of its steps
     history = replay(saga_id, await run.get_step_history(saga_id), plan.declared)
     if reader is None:
         codec = codec_of(context.__class__)

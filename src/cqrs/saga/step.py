@@ -5,10 +5,11 @@ from __future__ import annotations
 import abc
 import contextvars
 import uuid
-from typing import Any, Generic, Self
+from typing import Any, ClassVar, Generic, Self, TypeAlias
 
 from cqrs.dispatcher.handlers import RecordsEvents
 from cqrs.dispatcher.models import Carrier
+from cqrs.saga.errors import describe
 from cqrs.saga.leases import Lease
 from cqrs.saga.models import ContextT, Resp, SagaStepInfo, SagaStepResult
 from cqrs.saga.snapshot import Snapshot
@@ -42,6 +43,10 @@ def current_step() -> SagaStepInfo | None:
     return running.info() if isinstance(running, StepCall) else running
 
 
+Asked: TypeAlias = "tuple[SagaStepHandler[Any, Any], str | None]"
+"""A step whose ``act`` was called in vain, and what it raised, if that is known."""
+
+
 class StepCall(Carrier):
     """One position of a saga while it is acted: what the guarded step hands to the step that acts.
 
@@ -49,9 +54,22 @@ class StepCall(Carrier):
         snapshot: what the context was before anybody acted, where there is a fallback.
         lease: of the saga; a fallback acts only while it is held.
         handler: who acts, or did last; ``None`` before.
+        failure: what its ``act`` raised; ``None``: nothing so far.
+        earlier: who has acted in vain before it, and what they raised.
     """
 
-    __slots__ = ("attempt", "context", "handler", "lease", "position", "saga_id", "saga_name", "snapshot")
+    __slots__ = (
+        "attempt",
+        "context",
+        "earlier",
+        "failure",
+        "handler",
+        "lease",
+        "position",
+        "saga_id",
+        "saga_name",
+        "snapshot",
+    )
 
     def __init__(
         self,
@@ -71,11 +89,17 @@ class StepCall(Carrier):
         self.snapshot = snapshot
         self.lease = lease
         self.handler: SagaStepHandler[Any, Any] | None = None
+        self.failure: str | None = None
+        self.earlier: tuple[Asked, ...] = ()
 
     @property
     def message_type(self) -> type[Any]:
         """What the step is about: the context."""
         return self.context.__class__  # type: ignore[no-any-return]  # a class
+
+    def asked(self) -> tuple[Asked, ...]:
+        """Return all who have acted in vain, in order."""
+        return self.earlier if self.handler is None else (*self.earlier, (self.handler, self.failure))
 
     def info(self) -> SagaStepInfo:
         """Return which step acts; made for those who ask."""
@@ -96,6 +120,11 @@ class SagaStepHandler(RecordsEvents, abc.ABC, Generic[ContextT, Resp]):
     ()
     """
 
+    compensate_on_failure: ClassVar[bool] = False
+    """Whether ``compensate`` is also called when ``act`` itself did not succeed: it raised, say a timeout, or
+    was interrupted, and another class acted in its place. It must then cope with an ``act`` that has done
+    nothing; ``current_step().act_failed`` tells."""
+
     @abc.abstractmethod
     async def act(self, context: ContextT) -> SagaStepResult[ContextT, Resp]:
         """Do the work, note in ``context`` what later steps and ``compensate`` need, and return the result.
@@ -105,7 +134,10 @@ class SagaStepHandler(RecordsEvents, abc.ABC, Generic[ContextT, Resp]):
 
     @abc.abstractmethod
     async def compensate(self, context: ContextT) -> None:
-        """Undo what ``act`` has done; called only after it succeeded, and possibly more than once."""
+        """Undo what ``act`` has done; possibly called more than once.
+
+        Called only after ``act`` has succeeded, unless the class declares ``compensate_on_failure``.
+        """
 
     def _generate_step_result(
         self,
@@ -125,10 +157,15 @@ class SagaStepHandler(RecordsEvents, abc.ABC, Generic[ContextT, Resp]):
                 await call.lease.ensure()
             if call.snapshot is not None:
                 call.snapshot.restore(call.context)
+            call.earlier = call.asked()
+            call.failure = None
         call.handler = self
         token = set_current(call)
         try:
             return self, await self.act(call.context)
+        except BaseException as error:
+            call.failure = describe(error)  # the error itself would lead back to here
+            raise
         finally:
             try:
                 _reset(token)

@@ -16,6 +16,7 @@ another run has taken over                     ``SagaConcurrencyError``; nothing
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import uuid
 from collections.abc import Callable
@@ -26,16 +27,18 @@ from cqrs.dispatcher.answers import announce, announced
 from cqrs.dispatcher.models import FallbackAnswer, Outcome, make_tuple
 from cqrs.dispatcher.scope import DispatchScope
 from cqrs.exceptions import HandlerTypeError, SagaConcurrencyError, SagaNotFoundError
-from cqrs.saga.compensation import Acted, Compensation, CompensationRetries, describe
+from cqrs.saga.compensation import Acted, Compensation, CompensationRetries
 from cqrs.saga.context import ContextCodec, ContextReader
-from cqrs.saga.errors import SagaCompensatedError
+from cqrs.saga.doubts import doubts, doubts_of, in_reverse, log_doubts, log_failure
+from cqrs.saga.errors import SagaCompensatedError, describe
+from cqrs.saga.history import Place
 from cqrs.saga.journal import Journal, Sleep
 from cqrs.saga.leases import Lease
 from cqrs.saga.models import ContextT, FailedCompensation, SagaStepResult
 from cqrs.saga.plan import SagaPlan, StepPlan
 from cqrs.saga.resumption import resume
 from cqrs.saga.snapshot import Snapshot
-from cqrs.saga.step import SagaStepHandler, StepCall
+from cqrs.saga.step import Asked, SagaStepHandler, StepCall
 from cqrs.saga.storage.enums import SagaStatus, SagaStepStatus
 
 __all__ = ["SagaTransaction"]
@@ -83,7 +86,9 @@ class SagaTransaction(Generic[ContextT]):
     _status: SagaStatus | None = None
     _begun = False
     _starts = 0
-    _compensated: frozenset[int] = frozenset()
+    _compensated: frozenset[Place] = frozenset()
+    _doubtful: tuple[Acted, ...] = ()
+    _interrupted: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -151,6 +156,9 @@ class SagaTransaction(Generic[ContextT]):
         self._starts = history.starts
         self._compensated = frozenset(history.compensated)
         self._acted = [Acted(place, name, None) for place, name in enumerate(history.acted)]
+        self._doubtful = doubts_of(history, self._plan)
+        if history.starts and self._status is SagaStatus.RUNNING:
+            self._interrupted = self._plan.steps[len(history.acted)].uncertain
 
     async def _begin(self) -> bool:
         """Make it durable that the next step is about to act; return whether there is one."""
@@ -195,18 +203,19 @@ class SagaTransaction(Generic[ContextT]):
         lease = journal.lease
         if lease is not None and (lease.lost or journal.clock() - lease.touched > lease.patience):
             await self._ensure(lease)
+        attempt = 1
+        if self._starts:
+            attempt, self._starts = self._starts + 1, 0
+        call = StepCall(self.saga_id, self._saga_name, position, attempt, self.context, None, lease)
         try:
-            snapshot = Snapshot(self.context) if step.has_fallbacks else None
-            attempt = 1
-            if self._starts:
-                attempt, self._starts = self._starts + 1, 0
-            call = StepCall(self.saga_id, self._saga_name, position, attempt, self.context, snapshot, lease)
+            if step.has_fallbacks:
+                call.snapshot = Snapshot(self.context)
             if step.direct is not None:
                 outcome: Any = await step.direct().handle(call)
             else:
                 outcome = await step.step(call, self.scope)
         except Exception as error:
-            await self._act_failed(step, error)
+            await self._act_failed(step, call, error)
             if isinstance(error, StopAsyncIteration):
                 # As it is, it would end the iteration, as if all steps had acted.
                 raise RuntimeError(
@@ -217,12 +226,14 @@ class SagaTransaction(Generic[ContextT]):
             outcome = self._take(outcome)
         name = self.fallbacks[-1].handler.__name__ if self.fallbacks else step.name
         handler, result = outcome
-        acted = make_tuple(Acted, (position, name, handler))
+        acted = make_tuple(Acted, (position, name, handler, None))
         try:
             if not isinstance(result, SagaStepResult):
                 self._refuse_result(name, result)
             context = self._encode(self.context)
             run, saga_id, following = journal.run, self.saga_id, position + 1
+            if call.earlier or self._interrupted:
+                await self._doubt(step, call.earlier, name)
             await run.log_step(saga_id, name, "act", _STEP_COMPLETED, position=position)
             await run.update_context(saga_id, context)
             if following == len(steps):
@@ -275,13 +286,26 @@ class SagaTransaction(Generic[ContextT]):
 
     # ------------------------------------------------------------ backward
 
-    async def _act_failed(self, step: StepPlan, error: Exception) -> None:
+    async def _act_failed(self, step: StepPlan, call: StepCall, error: Exception) -> None:
         self._state = _State.ENDED
-        details = describe(error)
-        await self._journal.run.log_step(
-            self.saga_id, step.name, "act", SagaStepStatus.FAILED, details, position=step.position
-        )
-        await self._compensate(error)
+        if call.handler is not None and call.failure is None:  # it has acted; what came after it failed
+            name = step.name_of(call.handler)
+            return await self._recording_failed(Acted(step.position, name, call.handler), error)
+        doubtful = await self._doubt(step, call.asked(), None)
+        if step.name not in [each.name for each in doubtful]:
+            await log_failure(self._journal.run, self.saga_id, step, error)
+        if doubtful:
+            with contextlib.suppress(Exception):  # what is stored serves as well; there is an error already
+                await self._journal.run.update_context(self.saga_id, self._encode(self.context))
+        return await self._compensate(error)
+
+    async def _doubt(self, step: StepPlan, asked: tuple[Asked, ...], acted: str | None) -> list[Acted]:
+        """Log and note who may have acted in vain, of those that are to be compensated therefore."""
+        found = doubts(step, self._interrupted, asked, acted)
+        self._interrupted = ()
+        await log_doubts(self._journal.run, self.saga_id, found)
+        self._doubtful += tuple(found)
+        return found
 
     async def _recording_failed(self, acted: Acted, error: Exception) -> None:
         """Compensate a step that has acted without that being durable, and those before it."""
@@ -292,6 +316,8 @@ class SagaTransaction(Generic[ContextT]):
         compensation = self._compensation()
         try:
             await run.rollback()
+            doubtful = [each for each in self._doubtful if each.position == acted.position]
+            await log_doubts(run, self.saga_id, doubtful)
             await run.log_step(
                 self.saga_id, acted.name, "act", SagaStepStatus.COMPLETED, position=acted.position
             )
@@ -308,6 +334,8 @@ class SagaTransaction(Generic[ContextT]):
 
     async def _compensate(self, error: Exception) -> None:
         compensation = self._compensation()
+        if self._interrupted:
+            await self._doubt(self._plan.steps[len(self._acted)], (), None)
         await self._journal.run.update_status(self.saga_id, SagaStatus.COMPENSATING)
         await compensation.begin(self._to_compensate())
         await self._finish(compensation, error)
@@ -342,7 +370,8 @@ class SagaTransaction(Generic[ContextT]):
         )
 
     def _to_compensate(self) -> list[Acted]:
-        return [step for step in reversed(self._acted) if step.position not in self._compensated]
+        steps = in_reverse(self._acted, self._doubtful)
+        return [step for step in steps if (step.position, step.name) not in self._compensated]
 
     # ------------------------------------------------------------ ending
 

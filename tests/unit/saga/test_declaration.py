@@ -109,6 +109,8 @@ async def _coroutine(self: Any, context: Any) -> None:
         (lambda: _with("act", _generator), "Wrong.act must be `async def`"),
         (lambda: _with("handle", _coroutine), "must not define handle"),
         (lambda: _with("events", lambda self: []), "events must be a property"),
+        (lambda: _with("compensate_on_failure", 1), "compensate_on_failure must be True or False, not 1"),
+        (lambda: _with("compensate_on_failure", property(_sync)), "compensate_on_failure must be True or"),
     ],
 )
 def test_methods_that_can_never_work_are_refused(step: Callable[[], type[Reserve]], part: str) -> None:

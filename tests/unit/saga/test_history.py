@@ -33,7 +33,7 @@ def undo(name: str, status: str, position: int | None = None, details: str | Non
 
 def test_an_empty_log() -> None:
     history = replay(SAGA, [], DECLARED)
-    assert (history.acted, history.starts, history.to_compensate()) == ([], 0, [])
+    assert (history.acted, history.starts, history.raised, history.compensated) == ([], 0, {}, set())
 
 
 def test_who_acted_where_and_how_often_the_next_was_begun() -> None:
@@ -48,7 +48,7 @@ def test_who_acted_where_and_how_often_the_next_was_begun() -> None:
     history = replay(SAGA, log, DECLARED)
     assert history.acted == ["A", "Fallback"]
     assert history.starts == 2
-    assert history.to_compensate() == [1, 0]
+    assert history.compensated == set()
 
 
 def test_the_same_class_twice_is_told_apart_by_position() -> None:
@@ -57,7 +57,7 @@ def test_the_same_class_twice_is_told_apart_by_position() -> None:
         undo("A", "started", 2),
         undo("A", "completed", 2),
     ]
-    assert replay(SAGA, log, DECLARED).to_compensate() == [1, 0]
+    assert replay(SAGA, log, DECLARED).compensated == {(2, "A")}
 
 
 def test_lines_without_position_are_placed_by_order() -> None:
@@ -75,8 +75,8 @@ def test_lines_without_position_are_placed_by_order() -> None:
     ]
     history = replay(SAGA, log, DECLARED)
     assert history.acted == ["A", "B", "A"]
-    assert history.to_compensate() == [1]
-    assert history.failed == {1: "no"}
+    assert history.compensated == {(2, "A"), (0, "A")}
+    assert history.failed == {(1, "B"): "no"}
 
 
 def test_old_and_new_lines_may_follow_each_other() -> None:
@@ -87,7 +87,20 @@ def test_old_and_new_lines_may_follow_each_other() -> None:
 def test_a_compensation_that_succeeded_later_has_not_failed() -> None:
     log = [line("A", "completed", 0), undo("A", "failed", 0, "no"), undo("A", "completed", 0)]
     history = replay(SAGA, log, DECLARED)
-    assert (history.failed, history.compensated) == ({}, {0})
+    assert (history.failed, history.compensated) == ({}, {(0, "A")})
+
+
+def test_who_acted_in_vain_is_told_apart_from_who_acted_in_its_place() -> None:
+    log = [
+        line("A", "failed", 0, details="no answer"),  # and yet it has acted, in a second attempt
+        line("A", "completed", 0),
+        line("B", "failed", 1, details="no answer"),
+        line("Fallback", "completed", 1),
+        undo("B", "completed", 1),
+    ]
+    history = replay(SAGA, log, DECLARED)
+    assert history.raised == {(1, "B"): "no answer"}
+    assert history.compensated == {(1, "B")}
 
 
 def test_a_line_that_was_written_twice_says_nothing_new() -> None:

@@ -125,3 +125,17 @@ def test_a_saga_without_steps_is_refused() -> None:
 
     with pytest.raises(SagaDefinitionError, match="Empty declares no steps"):
         SagaMermaid(Empty)
+
+
+def test_a_step_that_is_compensated_when_it_fails() -> None:
+    class Unsure(Step):
+        compensate_on_failure = True
+
+    class Doubtful(Saga[Order]):
+        steps = [Reserve, Unsure]
+
+    lines = [line.strip() for line in SagaMermaid(Doubtful).sequence().splitlines()]
+    assert lines[lines.index("else fails") :][1:3] == [
+        "Saga->>S2: compensate(Order)",
+        "Saga->>S1: compensate(Order)",
+    ]

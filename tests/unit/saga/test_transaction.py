@@ -109,9 +109,9 @@ async def test_a_step_knows_who_it_is(storage: MemorySagaStorage, saga_id: uuid.
     wishes["act C"] = fail()
     with pytest.raises(Boom):
         await run(storage, saga_id=saga_id)
-    assert seen[0] == (saga_id, "Shop", "B", 1, "act", 1)
+    assert seen[0] == (saga_id, "Shop", "B", 1, "act", 1, False)
     assert seen[0].idempotency_key == f"{saga_id}:1:act"
-    assert seen[1] == (saga_id, "Shop", "A", 0, "compensate", 1)
+    assert seen[1] == (saga_id, "Shop", "A", 0, "compensate", 1, False)
     assert current_step() is None
 
 

@@ -1,0 +1,69 @@
+"""Steps of which nobody knows whether they have acted, and which are compensated therefore."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+from cqrs.saga.compensation import Acted
+from cqrs.saga.errors import describe
+from cqrs.saga.history import History
+from cqrs.saga.plan import SagaPlan, StepPlan
+from cqrs.saga.step import Asked, SagaStepHandler
+from cqrs.saga.storage.enums import SagaStepStatus
+from cqrs.saga.storage.protocol import SagaStorageRun
+
+
+def doubts(
+    step: StepPlan, interrupted: Iterable[str], asked: Iterable[Asked], acted: str | None
+) -> list[Acted]:
+    """Return the classes of one position that may have acted in vain, in order, and are to be compensated.
+
+    Args:
+        step: the position.
+        interrupted: names of those that may have, in a process that is gone.
+        asked: those that have here.
+        acted: name of the one that has acted successfully in the end, if one has.
+    """
+    found: dict[str, tuple[SagaStepHandler | None, str]] = {}
+    for name in interrupted:
+        found[name] = None, "it may have been interrupted"
+    for handler, failure in asked:
+        name = step.name_of(handler)
+        if name in step.uncertain:
+            found.pop(name, None)  # what it did here came later
+            found[name] = (handler, failure or "its outcome was lost")
+    return [
+        Acted(step.position, name, handler, failure)
+        for name, (handler, failure) in found.items()
+        if name != acted
+    ]
+
+
+def doubts_of(history: History, plan: SagaPlan) -> tuple[Acted, ...]:
+    """Return the classes that have acted in vain according to a log, and are to be compensated."""
+    return tuple(
+        Acted(position, name, None, failure)
+        for (position, name), failure in history.raised.items()
+        if name in plan.steps[position].uncertain
+    )
+
+
+def in_reverse(acted: Iterable[Acted], doubtful: Iterable[Acted]) -> list[Acted]:
+    """Return all of these, last first; at one position, those that have acted in vain came before."""
+    return sorted([*doubtful, *acted], key=lambda step: step.position)[::-1]
+
+
+async def log_doubts(run: SagaStorageRun, saga_id: uuid.UUID, doubtful: Iterable[Acted]) -> None:
+    """Write to the log of a saga who has acted in vain."""
+    for position, name, _, failure in doubtful:
+        await run.log_step(saga_id, name, "act", SagaStepStatus.FAILED, failure, position=position)
+
+
+async def log_failure(run: SagaStorageRun, saga_id: uuid.UUID, step: StepPlan, error: Exception) -> None:
+    """Write to the log of a saga that a step has failed, and that nothing is to be compensated for it."""
+    name, position = step.name, step.position
+    await run.log_step(saga_id, name, "act", SagaStepStatus.FAILED, describe(error), position=position)
+    if name in step.uncertain:
+        status, details = SagaStepStatus.COMPLETED, "it was not asked to act"
+        await run.log_step(saga_id, name, "compensate", status, details, position=position)
