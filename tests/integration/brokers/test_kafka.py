@@ -215,3 +215,13 @@ async def test_a_partition_that_cannot_go_on_holds_up_no_other(
             await handlers.reach(0, 151)
 
     assert handlers.handled == {0: [*range(151)], 1: [*range(50)]}
+
+
+async def test_what_others_may_publish_can_be_put_aside(place: KafkaPlace) -> None:
+    large = b"x" * 1_500_000
+    async with AIOKafkaProducer(bootstrap_servers=place.url, max_request_size=10_000_000) as producer:
+        await producer.send_and_wait(place.topic, large)
+    async with reading(place.source()) as reader:
+        await reader.source.dead_letter(await reader.next(), "too large for us", 1)
+    async with reading(place.dead_letters()) as reader:
+        assert (await reader.next()).body == large

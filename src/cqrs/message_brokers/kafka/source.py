@@ -32,6 +32,9 @@ BATCH = 100
 # A member whose application asks for nothing for max_poll_interval_ms (5 minutes) leaves the group; it is
 # asked in the name of messages that are still in work.
 ALIVE = 30.0
+LARGEST = (
+    2**30
+)  # bytes of a dead letter: the broker decides, of which others may have larger messages than we
 
 _logger = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ class KafkaMessageSource:
         connection: the ``dsn`` of some brokers, or a ``KafkaConnection``.
         topics: at least one.
         group_id: the name of the group.
-        producer: publishes dead letters. Default: one with the same connection.
+        producer: publishes dead letters. Default: one with the same connection, and no limit to their size.
         dead_letter_topic: where dead letters of a topic go. Default: ``"<topic>.dead"``.
         from_beginning: whether a group without a position begins with the oldest message. Default ``True``.
         commit_interval: seconds between two commits, at least 0. Default 0.5.
@@ -82,7 +85,9 @@ class KafkaMessageSource:
         if not topics or not group_id:
             raise ConfigurationError("KafkaMessageSource needs at least one topic, and a group_id")
         self._topics = list(topics)
-        self._own_producer = kafka_producer_factory(self._connection) if producer is None else None
+        self._own_producer = (
+            kafka_producer_factory(self._connection, max_request_size=LARGEST) if producer is None else None
+        )
         self._producer: KafkaProducer = producer or self._own_producer  # type: ignore[assignment]  # one of them is
         self._dead_letter_topic = dead_letter_topic
         self._rebalance_timeout = check_seconds("rebalance_timeout", rebalance_timeout, zero=True)
