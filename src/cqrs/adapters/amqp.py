@@ -93,7 +93,8 @@ class AMQPPublisher:
             headers=dict(headers),
             message_id=message_id,
             type=message_name if len(message_name.encode()) <= SHORT else None,
-            content_type=content_type,
+            # It travels as a header as well; that of others may be longer, which must hold up nothing.
+            content_type=content_type if len(content_type.encode()) <= SHORT else None,
             delivery_mode=self._library.DeliveryMode.PERSISTENT,
         )
         try:

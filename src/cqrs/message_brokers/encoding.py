@@ -34,21 +34,9 @@ class Encoder:
         """Return body and headers.
 
         Raises:
-            MessageRefusedError: the payload cannot be serialised, or topic, key or a header is no text.
+            MessageRefusedError: the payload cannot be serialised, or topic, name, key or a header is no text.
         """
-        if not isinstance(message.topic, str) or not message.topic:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise MessageRefusedError(
-                str(message.topic), f"{message.message_name} needs a topic, not {message.topic!r}"
-            )
-        for name, value in message.headers.items():
-            if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise MessageRefusedError(
-                    message.topic, f"header {name!r} of {message.message_name} must be text, not {value!r}"
-                )
-        if message.key is not None and not isinstance(message.key, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise MessageRefusedError(
-                message.topic, f"the key of {message.message_name} must be text, not {message.key!r}"
-            )
+        _check_texts(message)
         if isinstance(message.payload, bytes):
             return message.payload, headers_of(message, BYTES)
         try:
@@ -58,3 +46,32 @@ class Encoder:
                 message.topic, f"the payload of {message.message_name} cannot be serialised: {error}"
             ) from error
         return body, headers_of(message, self._content_type)
+
+
+def _check_texts(message: Message) -> None:
+    """Refuse what cannot travel, before it spoils a batch, or a connection that others use as well."""
+    texts: dict[str, Any] = {
+        "topic": message.topic,
+        "message_name": message.message_name,
+        "key": "" if message.key is None else message.key,
+    }
+    for name, value in message.headers.items():
+        texts |= {f"name of the header {name!r}": name, f"header {name!r}": value}
+    for what, value in texts.items():
+        if not isinstance(value, str):
+            problem = f"must be text, not {value!r}"
+        elif not value and what == "topic":
+            problem = "must not be empty"
+        elif not _is_unicode(value):
+            problem = f"has no form in UTF-8: {value!r}"
+        else:
+            continue
+        raise MessageRefusedError(str(message.topic), f"the {what} of {message.message_name} {problem}")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

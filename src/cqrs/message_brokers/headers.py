@@ -59,6 +59,10 @@ REASON_LIMIT = 2000
 """Characters of a reason that travel with a dead letter: brokers limit headers."""
 
 
+DIGITS = 9
+"""Of a number in a header, at most: whoever published it may have written anything."""
+
+
 def utc_now() -> datetime.datetime:
     """Return the wall clock's time, in UTC."""
     return datetime.datetime.now(datetime.UTC)
@@ -69,15 +73,15 @@ def headers_of(
 ) -> dict[str, str]:
     """Return what travels beside the body: the message's own headers, and what tells what it is.
 
-    Identity, name and key are always those of the message; content type, time and trace context are added
-    unless the message brings its own. The trace context is that of the current span, when OpenTelemetry is
-    installed.
+    Identity, name and key are always those of the message, and this is its first attempt, also when it brings
+    the headers of another one along; content type, time and trace context are added unless it brings its own.
+    The trace context is that of the current span, when OpenTelemetry is installed.
 
     >>> headers = headers_of(Message("UserJoined", "users", {}, key="7"), "application/json")
     >>> headers["message_name"], headers["message_key"], headers["content_type"]
     ('UserJoined', '7', 'application/json')
     """
-    headers = {CONTENT_TYPE: content_type, CREATED_AT: now().isoformat(), **message.headers}
+    headers = {CONTENT_TYPE: content_type, CREATED_AT: now().isoformat(), **_first(message.headers)}
     headers[MESSAGE_ID] = str(message.message_id)
     headers[MESSAGE_NAME] = message.message_name
     if message.key is None:
@@ -97,11 +101,10 @@ def dead_letter_headers(
 ) -> dict[str, str]:
     """Return the headers of a message that nobody could handle: its own, and why, when and from where."""
     shown = reason if len(reason) <= REASON_LIMIT else f"{reason[: REASON_LIMIT - 1]}…"
-    own = {name: value for name, value in message.headers.items() if name not in (ATTEMPT, FIRST_TOPIC)}
     return {
-        **own,
+        **_first(message.headers),
         # Line ends would end a header of NATS.
-        DEAD_LETTER_REASON: " ".join(shown.split()),
+        DEAD_LETTER_REASON: " ".join(_text(shown).split()),
         DEAD_LETTER_ATTEMPTS: str(attempts),
         DEAD_LETTER_TOPIC: message.topic,
         DEAD_LETTER_AT: now().isoformat(),
@@ -120,7 +123,7 @@ def attempt_of(headers: Mapping[str, str]) -> int:
     (1, 3, 1)
     """
     text = headers.get(ATTEMPT, "")
-    return max(1, int(text)) if text.isascii() and text.isdigit() else 1
+    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) <= DIGITS else 1
 
 
 def message_id_of(headers: Mapping[str, str], other: str | None = None) -> uuid.UUID | None:
@@ -144,12 +147,20 @@ def encode(headers: Mapping[str, str]) -> list[tuple[str, bytes]]:
 
 
 def decode(pairs: Iterable[tuple[str | bytes, object]]) -> dict[str, str]:
-    """Return headers as text, whatever a broker keeps them as; bytes that are no UTF-8 are replaced."""
+    """Return headers as text, whatever a broker keeps them as; what has no form in UTF-8 is replaced.
+
+    Else nobody could put the message aside: it would have to travel again.
+    """
     return {_text(name): _text(value) for name, value in pairs}
 
 
 def _text(value: object) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    text = value if isinstance(value, bytes) else str(value).encode(errors="replace")
+    return text.decode(errors="replace")
+
+
+def _first(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in (ATTEMPT, FIRST_TOPIC)}
 
 
 @functools.cache

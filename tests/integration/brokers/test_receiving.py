@@ -107,6 +107,43 @@ async def test_attempts_are_counted_up(place: Place) -> None:
     assert attempts == [1, 2, 3, 4]
 
 
+STRANGE = {
+    "lines": "a\r\nNats-Msg-Id: forged\r\n\r\nbody\x00",
+    "unicode": "\U0001f98a \u202e",
+    "näme\nof a header": "x",
+    "empty": "",
+    "blank": " ",
+    "long": "x" * 30_000,
+    "content_type": "text/" + "x" * 300,
+    "traceparent": "00-zz\n",
+    "tracestate": "=,;=" * 50,
+    "baggage": "%%%=\x00,;" * 50,
+    "delivery_attempt": "9" * 5000,
+    "headers_json": "[1",
+}
+
+
+async def test_headers_of_any_kind_travel_as_they_are_also_to_the_dead_letters(place: Place) -> None:
+    sent = place.message(1, headers=STRANGE, key="a\nb\u00f6" + "k" * 300)
+    async with place.broker() as broker:
+        await broker.send_message(sent)
+    async with reading(place.source()) as reader:
+        message = await reader.next()
+        if await reader.source.retry(message, 0.0):
+            message = await reader.next()
+        await reader.source.dead_letter(message, "line\nline \x00\udcff" + "x" * 10_000, 1)
+    async with reading(place.dead_letters()) as reader:
+        dead = await reader.next()
+
+    for found in (message, dead):
+        assert (found.message_id, found.key, found.body) == (sent.message_id, sent.key, body(1))
+        kept = {name: found.headers.get(name) for name in STRANGE if name != "delivery_attempt"}
+        assert kept == {name: STRANGE[name] for name in kept}
+    assert message.attempt == (2 if place.retries else 1)
+    assert dead.attempt == 1
+    assert dead.headers["dead_letter_reason"].startswith("line line")
+
+
 async def test_a_dead_letter_is_kept_with_its_reason_and_never_delivered_again(place: Place) -> None:
     identity = uuid.uuid4()
     payload = b"\x00\xffnot JSON"

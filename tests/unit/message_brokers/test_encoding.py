@@ -47,7 +47,21 @@ def test_what_has_no_form_is_refused_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"headers": {"tenant": 7}}, {"key": 7}, {"topic": ""}, {"topic": None}], ids=str
+    "fields",
+    [
+        {"headers": {"tenant": 7}},
+        {"headers": {7: "tenant"}},
+        {"headers": {"tenant": "\ud800"}},
+        {"headers": {"\ud800": "tenant"}},
+        {"key": 7},
+        {"key": "\ud800"},
+        {"topic": ""},
+        {"topic": None},
+        {"topic": "users\ud800"},
+        {"message_name": 7},
+        {"message_name": "\ud800"},
+    ],
+    ids=ascii,
 )
 def test_what_is_no_text_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(MessageRefusedError):

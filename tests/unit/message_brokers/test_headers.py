@@ -97,3 +97,28 @@ def test_what_others_put_into_headers_is_read_as_text() -> None:
         "b": "7",
         "c": "\ufffd",
     }
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "-1", "1.5", "١", "²"])
+def test_a_number_of_an_attempt_that_is_none_is_the_first(text: str) -> None:
+    assert headers.attempt_of({"delivery_attempt": text}) == 1
+
+
+def test_headers_passed_on_from_another_message_bring_no_attempts() -> None:
+    received = {"delivery_attempt": "7", "first_topic": "others", "tenant": "north"}
+
+    made = headers.headers_of(Message("UserJoined", "users", {}, headers=received), "application/json")
+
+    assert made["tenant"] == "north"
+    assert "delivery_attempt" not in made
+    assert "first_topic" not in made
+
+
+def test_a_dead_letter_can_always_travel() -> None:
+    received = headers.decode([("a", "\ud800"), ("b", b"\xff")])
+    message = ReceivedMessage(b"", received, None, "users")
+
+    made = headers.dead_letter_headers(message, "no file \udcff", 1)
+
+    assert dict(headers.encode(made))["dead_letter_reason"] == b"no file ?"
+    assert made["a"] == "?"

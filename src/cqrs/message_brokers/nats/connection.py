@@ -259,11 +259,11 @@ def written_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 def read_headers(lines: Mapping[str, str] | None) -> dict[str, str]:
     """Return the headers that ``written_headers`` was given, or that somebody else wrote."""
-    found = dict(lines or {})
+    found = decode((lines or {}).items())
     found.pop(NATS_MESSAGE_ID, None)
     try:
         others: Any = json.loads(found.get(JSON_HEADERS, ""))
-    except ValueError:
+    except (ValueError, RecursionError):
         return found
     if isinstance(others, dict):
         del found[JSON_HEADERS]

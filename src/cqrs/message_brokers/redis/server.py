@@ -111,6 +111,6 @@ def read_fields(fields: Mapping[bytes, bytes]) -> tuple[bytes, dict[str, str]]:
         found: Any = json.loads(fields.get(HEADERS.encode(), b""))
         if isinstance(found, dict):
             return body, decode(found.items())  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     return body, decode((name, value) for name, value in fields.items() if name != BODY.encode())

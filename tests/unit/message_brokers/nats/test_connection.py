@@ -28,6 +28,12 @@ def test_whatever_is_written_can_be_read(headers: dict[str, str]) -> None:
     assert read_headers(written) == headers
 
 
+def test_what_others_have_written_can_be_read() -> None:
+    deep = "[" * 100_000
+    assert read_headers({"headers_json": deep}) == {"headers_json": deep}
+    assert read_headers({"headers_json": '{"a": "\\ud800"}', "b": "\udcff"}) == {"a": "?", "b": "?"}
+
+
 def test_no_headers_are_none() -> None:
     assert read_headers(None) == {}
     assert read_headers({"headers_json": "no JSON", "Nats-Msg-Id": "7"}) == {"headers_json": "no JSON"}

@@ -24,6 +24,9 @@ def test_what_is_written_can_be_read(body: bytes) -> None:
 
 
 def test_headers_of_others_become_text() -> None:
+    deep = b"[" * 100_000
+    assert read_fields({b"headers": deep}) == (b"", {"headers": deep.decode()})
+    assert read_fields({b"headers": b'{"a": "\\ud800"}'}) == (b"", {"a": "?"})
     assert read_fields({b"headers": b'{"n": 1, "t": true}'}) == (b"", {"n": "1", "t": "True"})
     assert read_fields({b"headers": b"[1]"}) == (b"", {"headers": "[1]"})
 
