@@ -21,6 +21,8 @@ __all__ = ["OutboxModel", "rebind_outbox_model"]
 # The capitals are names of enum members, which other programs have written.
 WAITING_SQL = "event_status IN ('new', 'not_produced', 'NEW', 'NOT_PRODUCED')"
 
+KEYED_SQL = f"{WAITING_SQL} AND message_key IS NOT NULL"
+
 DEAD_SQL = "event_status = 'dead_letter'"
 
 
@@ -93,6 +95,15 @@ def build_table(metadata: sa.MetaData, name: str) -> sa.Table:
             "id",
             postgresql_where=sa.text(DEAD_SQL),
             sqlite_where=sa.text(DEAD_SQL),
+        ),
+        # Who is the next of its key: messages of a key keep their order.
+        sa.Index(
+            f"ix_{name}_message_key",
+            "message_key",
+            "event_status",
+            "id",
+            postgresql_where=sa.text(KEYED_SQL),
+            sqlite_where=sa.text(KEYED_SQL),
         ),
     )
     # Room for the leased version of a row beside the new one: then no index changes, and leasing is a third

@@ -54,9 +54,14 @@ class OutboxRelay:
     cannot be reached, no attempts are counted: the relay pauses. So a message that always times out, while
     there is no other one to tell it from an outage, is tried for as long as that lasts, every 30 s at the
     latest, and logged each time: an outage of an hour must not make dead letters of all payments. It is
-    counted as soon as something else is sent, and never holds that up. Errors of the database are logged and waited
-    out. Rows of the same key keep their order within a batch. A message has the id of its event at every
-    attempt, so that consumers can recognise it.
+    counted as soon as something else is sent, and never holds that up. Errors of the
+    database are logged and waited out. A message has the id of its event at every attempt, so that consumers
+    can recognise it.
+
+    Rows of the same topic and key are sent in the order of their numbers, whichever relays send them: while
+    one is leased or waits for its next attempt, those after it wait too; a dead letter lets them go on. That
+    holds as far as ``send_messages`` of the broker keeps it, and up to messages that are sent again. Numbers
+    are given when rows are written: of two transactions at the same time, either may come first.
 
     Args:
         session_factory: opens sessions, best an ``async_sessionmaker``.

@@ -9,6 +9,7 @@ from typing import Any
 
 from cqrs._sql.library import aio
 from cqrs.outbox.attempts import Setback
+from cqrs.outbox.key_order import overtakes
 from cqrs.outbox.models import OutboxModel
 from cqrs.outbox.statements import Statements, statements_for
 
@@ -77,16 +78,37 @@ async def claim(
     else:
         found = []
         for lock in statements.lock:
-            if len(found) < size:
-                result = await connection.execute(lock, {"attempts": max_attempts, "size": size - len(found)})
-                found.extend(result.all())
+            result = await connection.execute(lock, {"attempts": max_attempts, "size": size})
+            found.extend(result.all())
+        found = sorted(found, key=lambda row: row.id)[:size]
         if found:
             ids = [row.id for row in found]
             lease = {"token": token, "lease": lease_seconds, "ids": ids}
             await connection.execute(statements.lease, lease)
     rows = [ClaimedRow(*row) for row in found]
     rows.sort(key=lambda row: row.id)
-    return rows
+    return await _in_order(connection, statements, rows, token, max_attempts)
+
+
+async def _in_order(
+    connection: aio.AsyncConnection,
+    statements: Statements,
+    rows: list[ClaimedRow],
+    token: str,
+    max_attempts: int,
+) -> list[ClaimedRow]:
+    """Give back the rows that would overtake older ones of their key, and return the others."""
+    keyed = [row for row in rows if row.message_key is not None]
+    if not keyed or statements.left_behind is None:
+        return rows
+    keys = sorted({row.message_key for row in keyed if row.message_key is not None})
+    values = {"token": token, "keys": keys, "below": keyed[-1].id, "attempts": max_attempts}
+    too_early = overtakes(keyed, (await connection.execute(statements.left_behind, values)).all())
+    if not too_early:
+        return rows
+    await connection.execute(statements.give_back, {"token": token, "ids": too_early})
+    given_back = set(too_early)
+    return [row for row in rows if row.id not in given_back]
 
 
 async def settle(connection: aio.AsyncConnection, token: str, settlement: Settlement) -> int:

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql
 
 from cqrs._sql.clock import epoch_now
 from cqrs._sql.library import sa
+from cqrs.outbox.key_order import is_next_of_its_key, left_behind
 from cqrs.outbox.models import WAITING_SQL
 
 __all__ = ["Statements", "statements_for"]
@@ -32,12 +33,13 @@ class Statements:
     Attributes:
         claim: leases and returns rows, where one statement can.
         lock: where it takes several: each locks and returns rows of one status, oldest first.
-        lease: then leases the rows ``ids``.
+        lease: then leases the oldest of them, ``ids``.
         produced: marks the rows ``ids`` as published.
         setback: writes a failed attempt.
         give_back: ends the leases of the rows ``ids``.
         hold: ends the lease of a row that is not due before ``delay``.
         forget: ends all leases of a token.
+        left_behind: finds older rows of claimed keys; ``None`` where claims wait for each other.
     """
 
     claim: sa.Update | None
@@ -48,6 +50,7 @@ class Statements:
     give_back: sa.Update
     hold: sa.Update
     forget: sa.Update
+    left_behind: sa.Select[Any] | None
 
 
 @functools.lru_cache(maxsize=64)
@@ -81,7 +84,7 @@ def statements_for(
         due = _due(table, waiting, topics, avoid).with_for_update(skip_locked=True).cte("due")
         claim = table.update().where(table.c.id == due.c.id).values(leased).returning(*columns)
     elif dialect in ("mysql", "mariadb"):
-        # Status by status, as the index gives each in the order of ids; retries are few, and the oldest.
+        # Status by status, as the index gives each in the order of ids.
         lock = tuple(
             _due(table, table.c.event_status == sa.literal(status, literal_execute=True), topics, avoid)
             .with_only_columns(*columns)
@@ -108,6 +111,7 @@ def statements_for(
         give_back=ended.where(these).values(free),
         hold=table.update().where(this).values(available_at=later, **free),
         forget=ended.where(waiting).values(free),
+        left_behind=None if dialect == "sqlite" else left_behind(table, dialect),
     )
 
 
@@ -129,6 +133,7 @@ def _due(
         .where(table.c.flush_counter < sa.bindparam("attempts", type_=sa.SmallInteger()))
         .where(sa.or_(table.c.available_at.is_(None), table.c.available_at <= now))
         .where(sa.or_(table.c.lease_expires_at.is_(None), table.c.lease_expires_at <= now))
+        .where(is_next_of_its_key(table))
         .order_by(table.c.id)
         .limit(sa.bindparam("size", type_=sa.Integer()))
     )
