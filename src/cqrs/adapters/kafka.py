@@ -10,15 +10,17 @@ import ssl
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
+from cqrs.circuit_breaker import validation
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, ConfigurationTypeError
-from cqrs.message_brokers.connecting import Connecting, bounded, cancel_and_wait, check_seconds
+from cqrs.message_brokers.connecting import Connecting, bounded, cancel_and_wait, check_address, check_seconds
 
 __all__ = ["KafkaConnection", "ReconnectingProducer", "kafka_producer_factory"]
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Compression = Literal["gzip", "snappy", "lz4", "zstd"]
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,25 @@ class KafkaConnection:
             raise ConfigurationError(
                 "the dsn of Kafka must be like host:9092,other:9092; user and password are arguments"
             )
+        for each in self.servers:
+            check_address(f"kafka://{each}", ("kafka",), "host:9092,other:9092")
         if (self.user is None) != (self.password is None):
             raise ConfigurationError("Kafka needs user and password, or neither")
+        self._check_security()
         check_seconds("timeout", self.timeout)
+
+    def _check_security(self) -> None:
+        validation.choice("sasl_mechanism", self.sasl_mechanism, MECHANISMS)
+        if self.ssl_context is not None and not isinstance(self.ssl_context, ssl.SSLContext):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationTypeError(f"ssl_context must be an ssl.SSLContext, not {self.ssl_context!r}")
+        if self.security_protocol is None:
+            return
+        validation.choice("security_protocol", self.security_protocol, get_args(SecurityProtocol))
+        # What would go over the network in another way than whoever gave it believes.
+        if self.ssl_context is not None and not self.security_protocol.endswith("SSL"):
+            raise ConfigurationError(f"with {self.security_protocol}, an ssl_context would not be used")
+        if self.user is not None and not self.security_protocol.startswith("SASL"):
+            raise ConfigurationError(f"with {self.security_protocol}, user and password would not be used")
 
     @property
     def servers(self) -> list[str]:
@@ -248,8 +266,9 @@ def kafka_producer_factory(
     if isinstance(topics, str):
         raise ConfigurationTypeError(f"topics must be a list of names, not the text {topics!r}")
     for name, value in (("max_batch_size", max_batch_size), ("max_request_size", max_request_size)):
-        if value < 1:
-            raise ConfigurationError(f"{name}={value!r} is not allowed: it must be at least 1 byte")
+        validation.count(name, value)
+    if compression is not None:
+        validation.choice("compression", compression, get_args(Compression))
     options: dict[str, Any] = {
         "acks": "all",
         "enable_idempotence": idempotent,

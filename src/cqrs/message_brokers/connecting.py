@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import collections
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, ConfigurationTypeError
 
@@ -18,6 +19,7 @@ __all__ = [
     "Ongoing",
     "bounded",
     "cancel_and_wait",
+    "check_address",
     "check_seconds",
     "not_cancelled",
 ]
@@ -220,6 +222,26 @@ async def bounded(closing: Coroutine[Any, Any, object], limit: float, name: str)
         return task.done() and not task.cancelled() and why is None
     finally:
         await cancel_and_wait(task)
+
+
+def check_address(url: str, schemes: Sequence[str], example: str) -> None:
+    """Refuse what is no URL of these schemes, or has a password that would be read as something else.
+
+    Raises:
+        ConfigurationError: it is refused; never with a part of it, which may be a password.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # it is read only here
+        is_one = parts.scheme in schemes and bool(parts.hostname)
+        is_cut = "@" in f"{parts.path}{parts.query}{parts.fragment}" or "#" in url
+    except ValueError:
+        is_one = is_cut = False
+    if not is_one or is_cut:
+        raise ConfigurationError(
+            f"an address must be like {example}; in a user or password, / is written as %2F, ? as %3F, "
+            "# as %23, @ as %40, : as %3A and % as %25"
+        )
 
 
 def check_seconds(name: str, value: object, *, zero: bool = False) -> float:

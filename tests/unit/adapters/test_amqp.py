@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
+import traceback
 from typing import Any
 
 import pytest
@@ -14,10 +16,34 @@ from cqrs.exceptions import ConfigurationError
 from cqrs.message_brokers.amqp import AMQPMessageBroker
 
 
-@pytest.mark.parametrize("dsn", ["", "localhost", "http://localhost", "amqp://", None])
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "",
+        "localhost",
+        "http://localhost",
+        "amqp://",
+        None,
+        "amqp://ann:sec#ret@one/",
+        "amqp://ann:12#ret@one/",
+        "amqp://ann:sec/ret@one/",
+        "amqp://ann:12/ret@one/",
+        "amqp://ann:12?ret@one/",
+        "amqp://ann:sec@one:many/",
+        "amqp://one:99999/",
+    ],
+)
 def test_other_addresses_are_refused(dsn: Any) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError) as caught:
         AMQPConnection(dsn)
+    shown = "".join(traceback.format_exception(caught.value)).split("Error: ", 1)[1]
+    assert not any(part in shown for part in ("sec", "ret@", "'12'", "many"))
+
+
+def test_encryption_that_would_not_happen_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="amqps"):
+        AMQPConnection("amqp://one/", ssl_context=ssl.create_default_context())
+    AMQPConnection("amqps://ann:a%23b@one:5671/host?heartbeat=5", ssl_context=ssl.create_default_context())
 
 
 def test_a_password_is_not_shown() -> None:

@@ -39,10 +39,47 @@ def test_a_password_is_not_shown() -> None:
     assert "secret" not in repr(KafkaConnection("one:9092", "ann", "secret"))
 
 
-@pytest.mark.parametrize("dsn", ["", ",", "http://one:9092", "ann:secret@one:9092", None])
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "",
+        ",",
+        "http://one:9092",
+        "ann:secret@one:9092",
+        None,
+        "one:many",
+        "one:99999",
+        "one:9092#secret",
+        ":1",
+    ],
+)
 def test_other_addresses_are_refused(dsn: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         KafkaConnection(dsn)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dsn", ["one", "one:9092,two:9093", "[::1]:9092", "10.0.0.1:9092", "kafka://a_b:1"])
+def test_addresses_are_taken(dsn: str) -> None:
+    assert KafkaConnection(dsn).servers
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"security_protocol": "TLS"},
+        {"security_protocol": "PLAINTEXT", "ssl_context": ssl.create_default_context()},
+        {"security_protocol": "SASL_PLAINTEXT", "ssl_context": ssl.create_default_context()},
+        {"security_protocol": "SSL", "user": "ann", "password": "secret"},
+        {"user": "ann", "password": "secret", "sasl_mechanism": "DIGEST"},
+        {"ssl_context": "/etc/ca.pem"},
+        {"timeout": float("nan")},
+    ],
+    ids=str,
+)
+def test_security_that_would_not_be_what_it_seems_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        KafkaConnection("one:9092", **fields)
     assert "secret" not in str(caught.value)
 
 
@@ -52,7 +89,16 @@ def test_a_user_needs_a_password() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"topics": "users"}, {"linger": -1}, {"timeout": 0}, {"max_request_size": 0}], ids=str
+    "options",
+    [
+        {"topics": "users"},
+        {"linger": -1},
+        {"timeout": 0},
+        {"max_request_size": 0},
+        {"max_batch_size": "many"},
+        {"compression": "zip"},
+    ],
+    ids=str,
 )
 def test_other_settings_of_a_producer_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):

@@ -17,7 +17,13 @@ from cqrs.exceptions import (
     MessageBrokerError,
     MessageRefusedError,
 )
-from cqrs.message_brokers.connecting import bounded, cancel_and_wait, check_seconds, not_cancelled
+from cqrs.message_brokers.connecting import (
+    bounded,
+    cancel_and_wait,
+    check_address,
+    check_seconds,
+    not_cancelled,
+)
 
 __all__ = ["AMQPConnection", "Link", "aio_pika", "amqp_error"]
 
@@ -48,9 +54,9 @@ class AMQPConnection:
     def __post_init__(self) -> None:
         if not isinstance(self.dsn, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationTypeError(f"the dsn of RabbitMQ must be text, not {type(self.dsn).__name__}")
-        parts = urlsplit(self.dsn)
-        if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
-            raise ConfigurationError("the dsn of RabbitMQ must be like amqp://user:password@host:5672/")
+        check_address(self.dsn, ("amqp", "amqps"), "amqp://user:password@host:5672/")
+        if self.ssl_context is not None and urlsplit(self.dsn).scheme != "amqps":
+            raise ConfigurationError("an ssl_context needs amqps://; over amqp:// nothing is encrypted")
         check_seconds("timeout", self.timeout)
         check_seconds("heartbeat", self.heartbeat)
 

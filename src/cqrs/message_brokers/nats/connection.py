@@ -14,12 +14,18 @@ from urllib.parse import urlsplit
 
 from cqrs.exceptions import (
     BrokerUnavailableError,
-    ConfigurationError,
     ConfigurationTypeError,
     MessageBrokerError,
     MessageRefusedError,
 )
-from cqrs.message_brokers.connecting import Connecting, Halt, bounded, check_seconds, not_cancelled
+from cqrs.message_brokers.connecting import (
+    Connecting,
+    Halt,
+    bounded,
+    check_address,
+    check_seconds,
+    not_cancelled,
+)
 from cqrs.message_brokers.headers import JSON_HEADERS, NATS_MESSAGE_ID, decode
 
 __all__ = ["JetStream", "Line", "NatsConnection", "nats_error", "read_headers", "written_headers"]
@@ -60,8 +66,8 @@ class NatsConnection:
     def __post_init__(self) -> None:
         if not isinstance(self.servers, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationTypeError("the servers of NATS must be text")
-        if not all(re.match("(nats|tls|wss?)://[^/]", each) for each in self.urls):
-            raise ConfigurationError("the servers of NATS must be like nats://host:4222,nats://other:4222")
+        for each in self.urls:
+            check_address(each, ("nats", "tls", "ws", "wss"), "nats://host:4222,nats://other:4222")
         check_seconds("timeout", self.timeout)
 
     @property

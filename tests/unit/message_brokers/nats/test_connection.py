@@ -57,7 +57,10 @@ def test_errors(error: Exception, kind: type[Exception]) -> None:
     assert type(nats_error("users", error)) is kind
 
 
-@pytest.mark.parametrize("servers", ["", "localhost:4222", "http://one", None, "nats://one,two"])
+@pytest.mark.parametrize(
+    "servers",
+    ["", "localhost:4222", "http://one", None, "nats://one,two", "nats://ann:12#x@one", "nats://one:many"],
+)
 def test_other_addresses_are_refused(servers: Any) -> None:
     with pytest.raises(ConfigurationError):
         NatsConnection(servers)
