@@ -23,7 +23,7 @@ from cqrs.saga.saga import Saga
 from cqrs.saga.storage.protocol import ISagaStorage
 from cqrs.saga.worker_reports import RecoveryEvent, RecoveryListener, RecoveryResult, Telling
 from cqrs.saga.worker_sagas import KnownSaga, known_sagas
-from cqrs.saga.worker_waiting import until_first
+from cqrs.saga.worker_waiting import Overdue, until_first, within
 
 __all__ = ["RecoveryEvent", "RecoveryResult", "RecoveryWorker"]
 
@@ -56,6 +56,8 @@ class RecoveryWorker:
         concurrency: how many are recovered at the same time, at least 1.
         max_recovery_attempts: a saga that was recovered so often without progress is left alone; at least 1.
         stale_after_seconds: leave alone what was changed more recently; ``None``: nothing.
+        recovery_timeout: a recovery that takes longer, in seconds, is cancelled and counts as failed, so that
+            it keeps no others from being recovered; > 0. ``None``: none is.
         retry_backoff: how long a saga waits after its k-th failure in a row in this process.
         on_event: called with each ``RecoveryEvent``; a plain function. Its errors are logged.
         deliver: takes the events of recovered steps, as for ``recover_saga``.
@@ -87,6 +89,7 @@ class RecoveryWorker:
         concurrency: int = 10,
         max_recovery_attempts: int = 5,
         stale_after_seconds: float | None = None,
+        recovery_timeout: float | None = None,
         retry_backoff: Backoff = Backoff(initial=5.0, multiplier=2.0, max=300.0, jitter=0.2),  # noqa: B008
         on_event: RecoveryListener | None = None,
         deliver: Deliver | None = None,
@@ -116,6 +119,9 @@ class RecoveryWorker:
         self._stale = stale_after_seconds
         if stale_after_seconds is not None:
             self._stale = validation.seconds("stale_after_seconds", stale_after_seconds, strict=False)
+        self._timeout = recovery_timeout
+        if recovery_timeout is not None:
+            self._timeout = validation.seconds("recovery_timeout", recovery_timeout)
         self._backoff = retry_backoff
         self._deliver = deliver
         self._clock, self._sleep, self._random = clock, sleep, random
@@ -293,7 +299,7 @@ class RecoveryWorker:
         pause = self._backoff.duration(failures, self._random())
         name = saga.saga.saga_name
         try:
-            await recover_saga(
+            recovery = recover_saga(
                 saga.saga,
                 saga_id,
                 saga.context_builder,
@@ -305,11 +311,14 @@ class RecoveryWorker:
                 sleep=self._sleep,
                 clock=self._clock,
             )
+            await within(self._timeout, recovery, self._sleep)
             event = RecoveryEvent("completed", saga_id, name)
         except SagaCompensatedError as error:
             event = RecoveryEvent("compensated", saga_id, name, error)
         except (SagaConcurrencyError, SagaNotFoundError) as error:
             event = RecoveryEvent("busy", saga_id, name, error)
+        except Overdue as error:
+            event = RecoveryEvent("failed", saga_id, name, error, pause)
         except Exception as error:
             event = await self._after_error(saga_id, name, error, pause)
         if event.kind == "failed":

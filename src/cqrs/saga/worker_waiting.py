@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
-__all__ = ["until_first"]
+__all__ = ["Overdue", "until_first", "within"]
+
+
+class Overdue(TimeoutError):
+    """Work that took too long was cancelled."""
 
 
 async def until_first(own: Iterable[Awaitable[Any]], watched: Iterable[asyncio.Task[Any]] = ()) -> None:
@@ -29,3 +33,33 @@ async def until_first(own: Iterable[Awaitable[Any]], watched: Iterable[asyncio.T
         await asyncio.gather(*begun, return_exceptions=True)
     for each in ended:
         each.result()
+
+
+async def within(
+    seconds: float | None, work: Coroutine[Any, Any, None], sleep: Callable[[float], Awaitable[object]]
+) -> None:
+    """Await ``work``, and cancel it when it takes too long; it is waited for until it has ended.
+
+    Args:
+        seconds: how long it may take; ``None``: as long as it likes.
+        work: what is awaited.
+        sleep: waits for so many seconds.
+
+    Raises:
+        Overdue: it took longer, and has ended as it was told.
+        Exception: what it raised.
+    """
+    if seconds is None:
+        return await work
+    task = asyncio.ensure_future(work)
+    is_overdue = False
+    try:
+        await until_first([sleep(seconds)], [task])
+        is_overdue = not task.done()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+    if is_overdue and task.cancelled():
+        raise Overdue(f"it took longer than {seconds:g} s, and was cancelled")
+    return task.result()

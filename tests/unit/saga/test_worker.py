@@ -398,6 +398,26 @@ async def test_a_saga_that_hangs_holds_up_nobody(world: World) -> None:
     assert await status_of(world.storage, stuck) is SagaStatus.COMPLETED
 
 
+async def test_a_recovery_that_takes_too_long_makes_room_and_is_tried_again(world: World) -> None:
+    stuck = await world.crashed()
+    blocked = wishes["act B"] = Blocked()
+    async with world.worker(concurrency=1, recovery_timeout=20):
+        await blocked.reached.wait()
+        del wishes["act B"]
+        later = await world.crashed()
+        await world.clock.elapse(19, turns=50)
+        assert await status_of(world.storage, later) is SagaStatus.RUNNING
+        await world.clock.elapse(10, turns=50)
+        assert await status_of(world.storage, later) is SagaStatus.COMPLETED
+        [event] = [event for event in world.events if event.kind == "failed"]
+        assert (event.saga_id, event.retry_after) == (stuck, 10.0)
+        assert isinstance(event.error, TimeoutError)
+        assert str(event.error) == "it took longer than 20 s, and was cancelled"
+        await world.clock.elapse(20, turns=50)
+        assert await status_of(world.storage, stuck) is SagaStatus.COMPLETED
+    assert len(asyncio.all_tasks()) == 1
+
+
 async def test_errors_of_the_storage_are_waited_out(world: World, caplog: pytest.LogCaptureFixture) -> None:
     saga_id = await world.crashed()
     world.storage.down = True
@@ -576,6 +596,7 @@ class NeedySaga(Saga[Order]):
     "options",
     [
         {"interval": 0},
+        {"recovery_timeout": 0},
         {"limit": 0},
         {"concurrency": 0},
         {"max_recovery_attempts": 0},
