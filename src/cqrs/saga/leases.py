@@ -79,9 +79,13 @@ class Lease:
             self.lost = True
 
     async def renew(self) -> None:
-        """Renew the lease in the background; errors are logged, and it is tried again."""
+        """Renew the lease in the background; errors are logged, and it is tried again.
+
+        A storage that does not answer for as long as the lease lasts counts as one that fails.
+        """
         try:
-            await self.prolong()
+            async with asyncio.timeout(3 * self.interval):
+                await self.prolong()
         except Exception:
             _logger.warning("the lease of saga %s could not be renewed", self.saga_id, exc_info=True)
         else:

@@ -127,6 +127,20 @@ async def test_a_renewal_that_fails_is_tried_again_soon(
     assert (run.renewals, lease.lost, lease.touched) == (2, False, 1000)
 
 
+async def test_a_renewal_that_hangs_is_given_up(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    run = Run()
+
+    async def hanging() -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    run.renew = hanging  # type: ignore[method-assign]  # what is tested
+    lease = Lease(run, uuid.uuid4(), 0.001, clock, clock())
+    await lease.renew()
+    assert "could not be renewed" in caplog.text
+    assert not lease.lost
+
+
 async def test_a_slow_renewal_is_not_begun_twice(clock: FakeClock) -> None:
     loop, run, gate = Loop(), Run(), asyncio.Event()
 
