@@ -17,8 +17,9 @@ from cqrs.events.event_emitter import EventEmitter
 from cqrs.events.event_processor import EventErrors
 from cqrs.mediator._events import event_processor
 from cqrs.middlewares.base import MiddlewareChain
+from cqrs.saga.compensation import checked_retries
 from cqrs.saga.models import ContextT, SagaStepResult
-from cqrs.saga.storage.protocol import ISagaStorage
+from cqrs.saga.storage.protocol import ISagaStorage, check_storage
 
 __all__ = ["SagaMediator"]
 
@@ -78,6 +79,10 @@ class SagaMediator:
             event_errors,
             max_event_depth,
         )
+        # What each saga would be refused for is noticed now.
+        checked_retries(compensation_retry_count, compensation_retry_delay, compensation_retry_backoff)
+        if storage is not None:
+            check_storage(storage)
         self._dispatcher = dispatcher_type(
             saga_map,
             container,

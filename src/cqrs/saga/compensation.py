@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from cqrs.circuit_breaker import validation
 from cqrs.dispatcher.scope import DispatchScope
+from cqrs.exceptions import PolicyError
 from cqrs.saga.errors import describe
 from cqrs.saga.journal import Journal, Sleep
 from cqrs.saga.models import FailedCompensation, SagaStepInfo
@@ -45,8 +47,14 @@ def checked_retries(count: int, delay: float, backoff: float) -> CompensationRet
     return CompensationRetries(
         validation.count("compensation_retry_count", count),
         validation.seconds("compensation_retry_delay", delay, strict=False),
-        validation.seconds("compensation_retry_backoff", backoff, low=1.0, strict=False),
+        _factor("compensation_retry_backoff", backoff),
     )
+
+
+def _factor(field: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < math.inf:
+        raise PolicyError(field, value, "a finite number >= 1")
+    return float(value)
 
 
 class Acted(NamedTuple):

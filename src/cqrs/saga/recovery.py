@@ -10,6 +10,7 @@ from typing import Any
 
 from cqrs.container.protocol import Resolver
 from cqrs.dispatcher.request import Deliver
+from cqrs.exceptions import ConfigurationTypeError
 from cqrs.saga.context import context_reader
 from cqrs.saga.errors import SagaCompensatedError
 from cqrs.saga.journal import Sleep
@@ -58,12 +59,16 @@ async def recover_saga(
     Raises:
         SagaCompensatedError: a ``RuntimeError``: the saga was ``compensating`` or ``failed``; what could be
             compensated is.
+        ConfigurationTypeError: ``saga`` is no saga.
         SagaConcurrencyError: somebody else executes the saga.
         SagaNotFoundError: the storage has no such saga.
         SagaDefinitionError: its log does not fit the steps.
         SagaContextError: its context cannot be read.
         Exception: what a step raised, whereupon the saga was compensated, or the storage.
     """
+    given: Any = saga
+    if not issubclass(given if isinstance(given, type) else type(given), Saga):
+        raise ConfigurationTypeError(f"saga must be a Saga or a class of one, not {given!r}")
     transaction = (saga() if isinstance(saga, type) else saga).recovery(
         saga_id,
         context_reader(context_builder),

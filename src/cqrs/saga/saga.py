@@ -23,7 +23,7 @@ from cqrs.saga.leases import Clock
 from cqrs.saga.models import ContextT
 from cqrs.saga.plan import SagaPlans
 from cqrs.saga.step import SagaStepHandler
-from cqrs.saga.storage.protocol import ISagaStorage
+from cqrs.saga.storage.protocol import ISagaStorage, check_storage
 from cqrs.saga.transaction import SagaTransaction
 
 __all__ = ["Saga"]
@@ -171,9 +171,6 @@ def _new_id() -> uuid.UUID:
 
 
 def _check(storage: Any, saga_id: Any) -> None:
-    if isinstance(storage, type) or not callable(getattr(storage, "log_step", None)):
-        raise ConfigurationTypeError(
-            f"storage must be an ISagaStorage, such as MemorySagaStorage(), not {storage!r}"
-        )
+    check_storage(storage)
     if saga_id is not None and not isinstance(saga_id, uuid.UUID):
         raise ConfigurationTypeError(f"saga_id must be a uuid.UUID, not {saga_id!r}")

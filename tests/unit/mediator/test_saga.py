@@ -11,6 +11,7 @@ import pytest
 
 import cqrs
 from cqrs.dispatcher.startup import Startup
+from cqrs.exceptions import ConfigurationError
 from cqrs.mediator import SagaMediator
 from cqrs.saga.bootstrap import bootstrap, setup_saga_mediator
 from cqrs.saga.storage.enums import SagaStatus
@@ -198,3 +199,21 @@ async def test_a_mediator_can_be_set_up_from_its_parts() -> None:
     )
     assert len([result async for result in mediator.stream(Order())]) == 2
     assert "commit" in storage.calls
+
+
+@pytest.mark.parametrize(
+    ("wrong", "part"),
+    [
+        ({"saga_storage": 1}, "storage must be an ISagaStorage"),
+        ({"saga_storage": MemorySagaStorage}, "storage must be an ISagaStorage"),
+        ({"compensation_retry_count": 0}, "compensation_retry_count=0"),
+        ({"compensation_retry_delay": -1.0}, "compensation_retry_delay=-1"),
+        (
+            {"compensation_retry_backoff": 0.5},
+            r"backoff=0\.5 is not allowed: it must be a finite number >= 1$",
+        ),
+    ],
+)
+def test_what_each_saga_would_be_refused_for_is_refused_at_once(wrong: dict[str, Any], part: str) -> None:
+    with pytest.raises(ConfigurationError, match=part):
+        bootstrap(Steps(), **{"saga_storage": MemorySagaStorage(), **wrong})

@@ -194,6 +194,8 @@ async def test_what_cannot_be_recovered_is_left_as_it_is(
         await recover(storage, saga_id, context_builder=unreadable)
     with pytest.raises(ConfigurationTypeError, match="context_builder"):
         await recover(storage, saga_id, context_builder=1)
+    with pytest.raises(ConfigurationTypeError, match="saga must be a Saga or a class of one"):
+        await recover_saga(Order, saga_id, Order, Steps(), storage)  # type: ignore[arg-type]  # what is tested
     with pytest.raises(SagaNotFoundError):
         await recover(storage, uuid.uuid4())
     assert await lines_of(storage, saga_id) == before

@@ -23,6 +23,7 @@ from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias
 
+from cqrs.exceptions import ConfigurationTypeError
 from cqrs.saga.storage.enums import SagaAction, SagaStatus, SagaStepStatus
 from cqrs.saga.storage.models import SagaLogEntry
 
@@ -124,6 +125,18 @@ class SagaStorageRun(Protocol):
                 held up); at least 0.
         """
         ...
+
+
+def check_storage(storage: Any) -> None:
+    """Refuse what is no storage of sagas.
+
+    Raises:
+        ConfigurationTypeError: it is a class, or has no ``log_step``.
+    """
+    if isinstance(storage, type) or not callable(getattr(storage, "log_step", None)):
+        raise ConfigurationTypeError(
+            f"storage must be an ISagaStorage, such as MemorySagaStorage(), not {storage!r}"
+        )
 
 
 class ISagaStorage(abc.ABC):
