@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from cqrs.exceptions import BrokerUnavailableError
 from cqrs.message_brokers.amqp.link import AMQPConnection, Link, aio_pika, amqp_error
-from cqrs.message_brokers.connecting import Connecting, not_cancelled
+from cqrs.message_brokers.connecting import Connecting, PerLoop, not_cancelled
 
 __all__ = ["AMQPConnection", "AMQPPublisher"]
 
@@ -47,7 +47,7 @@ class AMQPPublisher:
         self.connection = dsn
         self._shared = Connecting(self.connection.open, Link.close, "the publisher to RabbitMQ")
         self._alone = Connecting(self.connection.open, Link.close, "the publisher to RabbitMQ")
-        self._suspects = asyncio.Lock()
+        self._suspects = PerLoop(asyncio.Lock)
 
     async def start(self) -> None:
         """Connect; otherwise the first message does.
@@ -102,7 +102,7 @@ class AMQPPublisher:
                 if await self._send(self._shared, message, exchange_name, routing_key):
                     return
                 # The broker closes the channel on all for the fault of one: each alone shows whose it was.
-                async with self._suspects:
+                async with self._suspects.get():
                     if not await self._send(self._alone, message, exchange_name, routing_key):
                         raise BrokerUnavailableError(routing_key, "RabbitMQ closes the connection")
         except TimeoutError as error:

@@ -17,6 +17,7 @@ __all__ = [
     "Connecting",
     "Halt",
     "Ongoing",
+    "PerLoop",
     "bounded",
     "cancel_and_wait",
     "check_address",
@@ -29,8 +30,29 @@ T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 
+class PerLoop(Generic[T]):
+    """Something that only one event loop can use, such as a lock; made anew when another loop runs.
+
+    Brokers live as long as the application, which may call ``asyncio.run`` more than once.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: tuple[asyncio.AbstractEventLoop, T] | None = None
+
+    def get(self) -> T:
+        """Return the one of the running loop."""
+        loop = asyncio.get_running_loop()
+        if self._made is None or self._made[0] is not loop:
+            self._made = loop, self._make()
+        return self._made[1]
+
+
 class Connecting(Generic[T]):
     """A connection that is opened at first use, by one for all who want it at that time.
+
+    It may be used in one event loop after the other; a connection that was left open in a loop that has
+    ended is given up.
 
     Args:
         open: opens it; cleans up after itself when it fails or is cancelled.
@@ -44,13 +66,24 @@ class Connecting(Generic[T]):
         self._open = open
         self._close = close
         self._name = name
-        self._lock = asyncio.Lock()
+        self._lock = PerLoop(asyncio.Lock)
         self._value: T | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     @property
     def current(self) -> T | None:
         """The open connection, if there is one."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._value is not None and self._loop is not None:
+                if not self._loop.is_closed():
+                    raise RuntimeError(f"{self._name} is in use in another event loop; each needs its own")
+                _logger.warning(
+                    "%s was left open in an event loop that has ended; close() it there", self._name
+                )
+                self._value = None
+            self._loop = loop
         return self._value
 
     async def start(self) -> T:
@@ -63,11 +96,12 @@ class Connecting(Generic[T]):
 
         Raises:
             BrokerUnavailableError: it was closed, by ``close``.
+            RuntimeError: it is open in another event loop that runs.
             Exception: what ``open`` raises.
         """
-        if self._value is not None:
-            return self._value
-        async with self._lock:
+        if (value := self.current) is not None:
+            return value
+        async with self._lock.get():
             if self._closed:
                 raise BrokerUnavailableError("", f"{self._name} is closed; start() opens it again")
             if self._value is None:
@@ -76,18 +110,18 @@ class Connecting(Generic[T]):
 
     async def drop(self, value: T) -> None:
         """Close a connection that has failed, unless it was replaced; the next ``get`` opens another."""
-        async with self._lock:
-            if self._value is value:
+        async with self._lock.get():
+            if self.current is value:
                 await self._end()
 
     async def close(self) -> None:
         """Close it; ``get`` is refused from now on."""
         self._closed = True
-        async with self._lock:
+        async with self._lock.get():
             await self._end()
 
     async def _end(self) -> None:
-        value, self._value = self._value, None
+        value, self._value = self.current, None
         if value is not None:
             await self._close(value)
 
@@ -123,20 +157,20 @@ class Halt:
     """A wish to stop that interrupts waiting."""
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    @property
-    def wanted(self) -> bool:
+        self.wanted = False
         """Whether ``set`` has been called since ``clear``."""
-        return self._event.is_set()
+        self._waiting: set[asyncio.Future[None]] = set()  # an event would belong to one loop
 
     def set(self) -> None:
         """Interrupt whoever waits, now and later."""
-        self._event.set()
+        self.wanted = True
+        for each in self._waiting:
+            if not each.done():
+                each.set_result(None)
 
     def clear(self) -> None:
         """Let waiting last again."""
-        self._event.clear()
+        self.wanted = False
 
     async def unless(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Wait for ``work``; when a stop is wanted before it ends, cancel it and return ``None``.
@@ -144,14 +178,18 @@ class Halt:
         A caller that is cancelled does not get what ``work`` has brought in the same moment.
         """
         task = asyncio.ensure_future(work)
-        halted = asyncio.ensure_future(self._event.wait())
+        halted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(halted)
+        if self.wanted:
+            halted.set_result(None)
         try:
-            await asyncio.wait({task, halted}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({task, halted}, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
             if not task.done():
                 await cancel_and_wait(task)
             return None if task.cancelled() else task.result()
         finally:
-            await cancel_and_wait(halted, task)
+            self._waiting.discard(halted)
+            await cancel_and_wait(task)
 
 
 class Ongoing:

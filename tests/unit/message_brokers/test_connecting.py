@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError
-from cqrs.message_brokers.connecting import Connecting, Halt, Ongoing, check_seconds
+from cqrs.message_brokers.connecting import Connecting, Halt, Ongoing, PerLoop, check_seconds
 
 
 class Line:
@@ -211,3 +211,53 @@ async def test_errors_of_what_was_under_way_reach_who_waits_and_nobody_else() ->
     halt.clear()
     with pytest.raises(ValueError, match="no"):
         await ongoing.wait(fail, halt)
+
+
+def test_one_event_loop_after_the_other_can_use_it() -> None:
+    line = Line()
+    line.gate.set()
+    connecting, halt = line.connecting(), Halt()
+
+    async def use(leave: bool) -> list[int]:
+        halt.clear()
+        waiting = asyncio.create_task(halt.unless(asyncio.Event().wait()))
+        await connecting.start()
+        wanted = [asyncio.create_task(connecting.get()) for _ in range(3)]
+        found = await asyncio.gather(*wanted)
+        halt.set()
+        await waiting
+        if not leave:
+            await connecting.close()
+        return found
+
+    assert asyncio.run(use(leave=False)) == [1, 1, 1]
+    assert asyncio.run(use(leave=True)) == [2, 2, 2]
+    assert asyncio.run(use(leave=False)) == [3, 3, 3]  # the second one is given up
+    assert line.closed == [1, 3]
+
+
+def test_two_event_loops_at_once_cannot_use_it() -> None:
+    line = Line()
+    connecting = line.connecting()
+
+    async def use() -> None:
+        line.gate.set()
+        await connecting.get()
+        with pytest.raises(RuntimeError, match="the line is in use in another event loop"):
+            await asyncio.to_thread(asyncio.run, connecting.get())
+        assert await connecting.get() == 1
+
+    asyncio.run(use())
+
+
+def test_what_belongs_to_a_loop_is_made_for_each() -> None:
+    made = PerLoop(asyncio.Lock)
+
+    async def contend() -> object:
+        async with made.get():
+            waiting = asyncio.create_task(made.get().acquire())
+            await asyncio.sleep(0)
+        await waiting
+        return made.get()
+
+    assert asyncio.run(contend()) is not asyncio.run(contend())

@@ -41,8 +41,10 @@ class Positions:
         self._committer: asyncio.Task[None] | None = None
 
     def begin(self, consumer: Any) -> None:
-        """Begin anew, with another member."""
+        """Begin anew, with another member, perhaps in another event loop."""
         self._consumer = consumer
+        self._changed = asyncio.Event()
+        self._lock = asyncio.Lock()
 
     async def end(self) -> None:
         """Forget all partitions; messages of theirs that are settled later are delivered again."""

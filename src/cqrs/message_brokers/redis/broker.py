@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, MessageRefusedError
+from cqrs.message_brokers.connecting import PerLoop
 from cqrs.message_brokers.encoding import Encoder
 from cqrs.message_brokers.protocol import Message
 from cqrs.message_brokers.redis.server import StreamServer, fields_of
@@ -59,7 +60,7 @@ class RedisMessageBroker:
         self._max_length = max_length
         self._max_body = max_body
         self._encoder = Encoder(serializer)
-        self._turns = asyncio.Semaphore(CONNECTIONS)
+        self._turns = PerLoop(lambda: asyncio.Semaphore(CONNECTIONS))
 
     async def start(self) -> None:
         """Connect; otherwise the first message does.
@@ -94,7 +95,7 @@ class RedisMessageBroker:
                 now; it may have been appended.
         """
         fields = self._fields(message)
-        async with self._turns:
+        async with self._turns.get():
             await self._server.call(message.topic, lambda client: self._append(client, message, fields))
         self._log(message)
 
@@ -130,7 +131,7 @@ class RedisMessageBroker:
         if not ready:
             return results
         try:
-            async with self._turns:
+            async with self._turns.get():
                 answers = await self._server.call(messages[0].topic, append)
         except (BrokerUnavailableError, MessageRefusedError) as error:
             for position in ready:

@@ -147,3 +147,22 @@ async def test_draining_ends_when_it_takes_too_long(positions: Positions) -> Non
 
     assert not await positions.drained([("users", 0)], 0.01)
     await positions.end()
+
+
+def test_positions_are_kept_in_one_event_loop_after_the_other() -> None:
+    positions = Positions(0.0, 5.0)
+
+    async def commit(offset: int) -> Consumer:
+        consumer = Consumer()
+        positions.begin(consumer)
+        message = deliver(positions, 0, offset)
+        waiting = asyncio.create_task(positions.drained([("users", 0)], 5.0))
+        await until_idle()
+        positions.settle(message)
+        assert await waiting
+        await asyncio.gather(positions.commit_now(), positions.commit_now())
+        await positions.end()
+        return consumer
+
+    assert asyncio.run(commit(4)).committed == [{("users", 0): 5}]
+    assert asyncio.run(commit(5)).committed == [{("users", 0): 6}]
