@@ -14,7 +14,7 @@ from cqrs._sql.library import aio, sa
 from cqrs._sql.sessions import SessionFactory
 from cqrs.exceptions import ConfigurationError
 
-__all__ = ["Transactions"]
+__all__ = ["Transactions", "check_transactional"]
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class Transactions:
         try:
             async with self._session_factory() as session, session.begin():
                 connection = await session.connection(bind_arguments={"clause": self._table})
-                _check_transactional(connection)
+                check_transactional(connection)
                 return await work(connection)
         except StatementError as error:
             # Contexts and messages are parameters, and the text of the error goes to logs.
@@ -83,7 +83,7 @@ class Transactions:
             raise
 
 
-def _check_transactional(connection: aio.AsyncConnection) -> None:
+def check_transactional(connection: aio.AsyncConnection) -> None:
     """Refuse connections on which every statement is durable by itself: here several must be, or none.
 
     Raises:
@@ -94,6 +94,6 @@ def _check_transactional(connection: aio.AsyncConnection) -> None:
     level = getattr(connection.dialect, "_on_connect_isolation_level", None)
     if started is not None and started.get_execution_options().get("isolation_level", level) == "AUTOCOMMIT":
         raise ConfigurationError(
-            "the session factory gives connections in AUTOCOMMIT mode, which have no transactions; give it "
-            "an engine with another isolation_level"
+            "the session gives connections in AUTOCOMMIT mode, which have no transactions; make it of an "
+            "engine with another isolation_level"
         )

@@ -10,6 +10,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from cqrs._sql.clock import utc_now
 from cqrs._sql.library import aio, sa
+from cqrs._sql.transactions import check_transactional
 from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 from cqrs.inbox.models import InboxModel
 from cqrs.inbox.repository import InboxRepository, checked_consumer, checked_message_id
@@ -28,6 +29,9 @@ class SqlAlchemyInboxRepository(InboxRepository):
 
     Args:
         session: the session whose transaction also holds what handling the message changes.
+
+    ``register`` raises a ``ConfigurationError`` when the session is in AUTOCOMMIT mode: a message would count
+    as handled although its handling has failed.
 
     Raises:
         ConfigurationTypeError: it is no ``AsyncSession``.
@@ -60,7 +64,9 @@ class SqlAlchemyInboxRepository(InboxRepository):
         await connection.execute(table.update().where(mine).values(status="handled", handled_at=utc_now()))
 
     async def _connection(self) -> aio.AsyncConnection:
-        return await self.session.connection(bind_arguments={"mapper": InboxModel})
+        connection = await self.session.connection(bind_arguments={"mapper": InboxModel})
+        check_transactional(connection)
+        return connection
 
 
 @functools.lru_cache(maxsize=64)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from cqrs._sql.library import aio, sa
 from cqrs._sql.sessions import SessionFactory
+from cqrs._sql.transactions import check_transactional
 from cqrs.outbox.models import OutboxModel
 from cqrs.outbox.rows import ClaimedRow, Settlement, claim, connect, forget, number_of_statements, settle
 from cqrs.outbox.settings import RelaySettings
@@ -81,5 +82,7 @@ class RelayStore:
             if claiming and session.get_bind(mapper=OutboxModel).dialect.name in _MYSQL:
                 # By default they would lock the gaps between rows too, where other transactions insert.
                 options = {"isolation_level": "READ COMMITTED"}
-            yield await connect(session, **options)
+            connection = await connect(session, **options)
+            check_transactional(connection)
+            yield connection
             await session.commit()

@@ -269,3 +269,15 @@ async def test_a_cancellation_that_nobody_asked_for_ends_no_relay(
         await until(lambda: made.statistics.errors == 1)
         await until(lambda: bool(broker.sent))
         assert made.is_running
+
+
+async def test_a_session_without_transactions_is_refused(database: Database) -> None:
+    from sqlalchemy.ext.asyncio import async_sessionmaker
+
+    from cqrs.exceptions import ConfigurationError
+
+    await add(database, joined())
+    engine = database.create_engine(isolation_level="AUTOCOMMIT")
+    with pytest.raises(ConfigurationError, match="AUTOCOMMIT"):
+        await OutboxRelay(async_sessionmaker(engine), SingleBroker()).run_once()
+    assert [row.lease_owner for row in await rows(database)] == [None]
