@@ -8,7 +8,7 @@ own, and gives back what would overtake them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy.dialects import postgresql
 
@@ -25,13 +25,12 @@ def is_next_of_its_key(table: sa.Table) -> sa.ColumnElement[bool]:
     now = epoch_now()
     is_not_due: Any = sa.or_(older.c.lease_expires_at > now, older.c.available_at > now)
     # Within the subquery, the plain name in WAITING_SQL is that of the older row.
-    blocking: sa.Select[Any] = (
-        sa.select(sa.literal_column("1"))
-        .select_from(older)
+    blocking = (
+        sa.exists()
         .where(older.c.message_key == table.c.message_key, older.c.id < table.c.id)
         .where(older.c.topic == table.c.topic, sa.text(WAITING_SQL), is_not_due)
     )
-    return sa.or_(table.c.message_key.is_(None), ~blocking.correlate(table).exists())
+    return sa.or_(table.c.message_key.is_(None), ~blocking.correlate(table))
 
 
 def left_behind(table: sa.Table, dialect: str) -> sa.Select[Any]:
@@ -45,12 +44,13 @@ def left_behind(table: sa.Table, dialect: str) -> sa.Select[Any]:
     else:
         keys = table.c.message_key.in_(sa.bindparam("keys", expanding=True))
     foreign = sa.or_(table.c.lease_owner.is_(None), table.c.lease_owner != sa.bindparam("token"))
-    return (
+    query: Any = (
         sa.select(table.c.topic, table.c.message_key, sa.func.min(table.c.id))
         .where(sa.text(WAITING_SQL), keys, table.c.id < sa.bindparam("below"), foreign)
         .where(table.c.flush_counter < sa.bindparam("attempts", type_=sa.SmallInteger()))
         .group_by(table.c.topic, table.c.message_key)
     )
+    return cast("sa.Select[Any]", query)
 
 
 def overtakes(rows: Iterable[Any], older: Iterable[Any]) -> list[int]:
