@@ -13,7 +13,7 @@ from sqlalchemy.types import TypeDecorator
 
 from cqrs._sql.library import sa
 
-__all__ = ["BigIntegerKey", "JsonText", "LargeBytes", "LargeText", "PortableUuid", "UtcDateTime"]
+__all__ = ["BigIntegerKey", "ExactText", "JsonText", "LargeBytes", "LargeText", "PortableUuid", "UtcDateTime"]
 
 PortableUuid = sa.Uuid
 """A ``uuid.UUID``: UUID on PostgreSQL and MariaDB, 32 hexadecimal digits elsewhere."""
@@ -27,6 +27,37 @@ def BigIntegerKey() -> sa.types.TypeEngine[int]:
 def LargeText() -> sa.types.TypeEngine[str]:
     """Return a type for text of any length; plain TEXT ends at 64 KiB on MySQL."""
     return sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+
+
+class ExactText(TypeDecorator[str]):
+    """Text that is equal only if every character is: MySQL takes ``a``, ``A``, ``ä`` and ``a `` for the same.
+
+    There it is stored as the bytes of its UTF-8 form, the only type of MySQL and MariaDB that ignores neither
+    case nor blanks at the end.
+    """
+
+    impl = sa.String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self._bytes = 4 * length
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.VARBINARY(self._bytes))
+        return dialect.type_descriptor(self.impl_instance)
+
+    def bind_processor(self, dialect: sa.Dialect) -> None:
+        """Return nothing: text is sent as text, in UTF-8, which any driver can."""
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
+        """Return what makes text of bytes."""
+        return _as_text
+
+
+def _as_text(value: Any) -> Any:
+    return value.decode(errors="backslashreplace") if isinstance(value, (bytes, bytearray)) else value
 
 
 class _from_hex(FunctionElement[bytes]):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cqrs._sql.clock import utc_now
 from cqrs._sql.library import orm, sa
 from cqrs._sql.rebinding import MovableModel
-from cqrs._sql.types import BigIntegerKey, LargeText, UtcDateTime
+from cqrs._sql.types import BigIntegerKey, ExactText, LargeText, UtcDateTime
 
 __all__ = ["InboxModel", "rebind_inbox_model"]
 
@@ -40,8 +40,8 @@ def build_table(metadata: sa.MetaData, name: str) -> sa.Table:
         name,
         metadata,
         sa.Column("id", BigIntegerKey(), primary_key=True, autoincrement=True),
-        sa.Column("consumer", sa.String(190), nullable=False),
-        sa.Column("message_id", sa.String(190), nullable=False),
+        sa.Column("consumer", ExactText(190), nullable=False),
+        sa.Column("message_id", ExactText(190), nullable=False),
         sa.Column("event_name", sa.String(255), nullable=True),
         sa.Column("status", sa.String(32), nullable=False, default="received", server_default="received"),
         sa.Column("received_at", UtcDateTime(), nullable=False, default=utc_now()),

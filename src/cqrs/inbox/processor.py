@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import contextvars
 import dataclasses
 import itertools
 import logging
+import random
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from cqrs._sql.clock import utc_now
 from cqrs._sql.library import aio, sa
 from cqrs._sql.sessions import SessionFactory, check_session_factory
 from cqrs.circuit_breaker import validation
-from cqrs.exceptions import ConfigurationTypeError
+from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 from cqrs.inbox.models import InboxModel
 from cqrs.inbox.repository import checked_consumer, checked_message_id
 from cqrs.inbox.sqlalchemy import SqlAlchemyInboxRepository
@@ -29,6 +33,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _DEADLOCKS = 10
+_FIRST_WAIT = 0.01
 
 _session: contextvars.ContextVar[aio.AsyncSession | None] = contextvars.ContextVar(
     "cqrs.inbox.session", default=None
@@ -87,7 +92,7 @@ class InboxProcessor:
         """Call ``handler(session)`` unless the message was handled before, and commit both together.
 
         An error of the handler, or a cancellation, undoes the registration too: the message is handled when
-        it is delivered again. The handler neither commits nor rolls back.
+        it is delivered again. The handler neither commits nor rolls back, except savepoints; it is refused.
 
         Args:
             message_id: identity of the message; a UUID, or a text of 1 to 190 characters.
@@ -96,6 +101,7 @@ class InboxProcessor:
 
         Raises:
             ConfigurationTypeError: an argument is of the wrong kind.
+            ConfigurationError: the handler has ended the transaction, or there is none (AUTOCOMMIT).
             Exception: what the handler raised, or an error of the database.
         """
         identity = checked_message_id(message_id)
@@ -109,7 +115,8 @@ class InboxProcessor:
                 return Processed(is_duplicate=True)
             token = _session.set(session)
             try:
-                result = await handler(session)
+                with _undivided(session):
+                    result = await handler(session)
             finally:
                 _session.reset(token)
             await session.flush()
@@ -129,6 +136,8 @@ class InboxProcessor:
                 if not _is_deadlock(error) or attempt == _DEADLOCKS:
                     raise
                 await inbox.session.rollback()
+                # At random: those that have hit each other must not do so again.
+                await asyncio.sleep(_FIRST_WAIT * attempt * random.random())
         raise AssertionError("unreachable")
 
     async def purge(self, older_than: float | timedelta, *, chunk: int = 1000) -> int:
@@ -167,4 +176,34 @@ def _is_deadlock(error: DBAPIError) -> bool:
     """Tell whether the database has chosen this transaction to give way to another one."""
     original: Any = error.orig
     arguments: Sequence[object] = getattr(original, "args", ())
-    return getattr(original, "sqlstate", None) in ("40P01", "40001") or 1213 in arguments[:1]
+    is_named = getattr(original, "sqlstate", None) in ("40P01", "40001")
+    return is_named or any(number in arguments[:1] for number in (1213, 1020))
+
+
+@contextlib.contextmanager
+def _undivided(session: aio.AsyncSession) -> Generator[None]:
+    """Refuse that the transaction in which a message is registered ends before its handler does.
+
+    Raises:
+        ConfigurationError: it did.
+    """
+    inner = session.sync_session
+    transaction = inner.get_transaction()
+
+    def refuse(_: object) -> None:
+        if not inner.in_nested_transaction():
+            raise ConfigurationError(
+                "a handler of an inbox must not commit: if it failed afterwards, its message would count as "
+                "handled; the inbox commits when the handler returns"
+            )
+
+    event.listen(inner, "before_commit", refuse)
+    try:
+        yield
+    finally:
+        event.remove(inner, "before_commit", refuse)
+    if inner.get_transaction() is not transaction:
+        raise ConfigurationError(
+            "the handler has rolled its transaction back, or closed its session, and returned as if it had "
+            "succeeded: nothing of it remains; let it raise, or use session.begin_nested()"
+        )

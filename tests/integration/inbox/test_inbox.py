@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from cqrs.exceptions import ConfigurationTypeError
+from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 from cqrs.inbox.models import InboxModel, rebind_inbox_model
 from cqrs.inbox.processor import InboxProcessor, Processed, current_session
 from cqrs.inbox.sqlalchemy import SqlAlchemyInboxRepository
@@ -166,3 +166,83 @@ async def test_the_table_moves_into_the_metadata_of_the_application(
         assert len(await read(database, own.tables["handled_messages"])) == 1
     finally:
         rebind_inbox_model(original, "inbox")
+
+
+async def test_ids_are_the_same_only_if_every_character_is(
+    database: Database, processor: InboxProcessor
+) -> None:
+    ids = ["abc", "ABC", "\u00e4bc", "abc ", " abc", "\N{GRINNING FACE}"]
+    for message_id in ids:
+        assert not (await processor.process(message_id, note)).is_duplicate
+        assert (await processor.process(message_id, note)).is_duplicate
+    assert not (await InboxProcessor(database.session_factory, "Mailer").process("abc", note)).is_duplicate
+    assert [row.message_id for row in await read(database, InboxModel.__table__)] == [*ids, "abc"]
+
+
+async def test_a_uuid_is_the_same_in_every_form(processor: InboxProcessor) -> None:
+    message_id = uuid.uuid4()
+    assert not (await processor.process(message_id, note)).is_duplicate
+    for form in (str(message_id), str(message_id).upper(), message_id.hex):
+        assert (await processor.process(form, note)).is_duplicate
+
+
+async def test_a_session_without_transactions_is_refused(database: Database) -> None:
+    from sqlalchemy.ext.asyncio import async_sessionmaker
+
+    engine = database.create_engine(isolation_level="AUTOCOMMIT")
+    with pytest.raises(ConfigurationError, match="AUTOCOMMIT"):
+        await InboxProcessor(async_sessionmaker(engine), "mailer").process("7", note)
+    assert await read(database, InboxModel.__table__) == []
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback", "close"])
+async def test_a_handler_that_ends_the_transaction_is_refused(
+    database: Database, processor: InboxProcessor, end: str
+) -> None:
+    async def handler(session: Any) -> None:
+        await note(session)
+        await getattr(session, end)()
+
+    with pytest.raises(ConfigurationError, match="commit" if end == "commit" else "rolled"):
+        await processor.process("7", handler)
+    assert await read(database, NOTES) == []
+    assert not (await processor.process("7", note)).is_duplicate
+
+
+async def test_a_handler_may_use_savepoints(database: Database, processor: InboxProcessor) -> None:
+    async def handler(session: Any) -> None:
+        async with session.begin_nested():
+            await note(session)
+        with pytest.raises(ValueError, match="no"):
+            async with session.begin_nested():
+                await note(session)
+                raise ValueError("no")
+
+    await processor.process("7", handler)
+    assert len(await read(database, NOTES)) == 1
+    assert (await processor.process("7", handler)).is_duplicate
+
+
+async def test_many_that_wait_for_failing_ones_handle_it_once(
+    database: Database, processor: InboxProcessor
+) -> None:
+    calls = 0
+
+    async def handler(session: Any) -> None:
+        nonlocal calls
+        calls += 1
+        await note(session)
+        if calls <= 3:
+            raise ValueError("no")
+
+    works = [processor.process("7", handler) for _ in range(10)]
+    results = await asyncio.gather(*works, return_exceptions=True)
+    assert {type(each) for each in results} <= {ValueError, Processed}
+    assert len(await read(database, NOTES)) == 1
+
+
+@pytest.mark.parametrize("wrong", ["", "x" * 191, "a\0b", b"7"])
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_what_is_no_identity_is_refused(processor: InboxProcessor, wrong: Any) -> None:
+    with pytest.raises(ConfigurationTypeError, match="a message is identified by"):
+        await processor.process(wrong, note)
