@@ -42,8 +42,9 @@ class Consumer:
     A message is acknowledged when all handlers of its event have succeeded. When one fails, the message is
     tried again, by the broker if it can, and all its handlers run again: they must bear that. What cannot be
     read, has an unknown name, or has failed ``max_attempts`` times is put aside as a dead letter. An open
-    circuit without fallback costs no attempt: the message waits until the circuit may admit it. Messages of
-    the same ``ordering`` are handled one after the other.
+    circuit without fallback costs no attempt: the message waits until the circuit may admit it; for five
+    seconds or longer in the broker, if that can, where it may lose its place. Messages of the same
+    ``ordering`` are handled one after the other.
 
     Args:
         source: where messages come from.
@@ -67,7 +68,8 @@ class Consumer:
         max_pending: most messages to hold, waiting ones included, >= concurrency; by default 100, or ten
             times ``concurrency`` if that is more. No more are held than the source hands over unsettled, its
             prefetch: when all of them wait, the others behind them wait as well.
-        extend_interval: seconds between two notices to the broker that messages are still in work, > 0.
+        extend_interval: seconds between two notices to the broker that messages are still in work, > 0; well
+            below the time after which it gives them to others (``min_idle``, ``ack_wait``).
         reconnect: seconds before the next try when the source breaks.
         stop_timeout: seconds for handlers at work when the consumer stops, >= 0; then they are cancelled.
         tracer_provider: where spans go, when OpenTelemetry is installed; ``None``: the global one.

@@ -12,7 +12,12 @@ from cqrs.consumers.reading import EventReader
 from cqrs.consumers.statistics import ConsumerStatistics
 from cqrs.consumers.verdicts import Judge, Verdict, fields
 from cqrs.exceptions import DeserializationError
-from cqrs.message_brokers.receiving import MessageSource, ReceivedMessage, RevocableSource
+from cqrs.message_brokers.receiving import (
+    MessageSource,
+    PostponingSource,
+    ReceivedMessage,
+    RevocableSource,
+)
 
 __all__ = ["DeadLetters", "Work", "Worker"]
 
@@ -20,6 +25,9 @@ DeadLetters: TypeAlias = Callable[[ReceivedMessage, str, int], Awaitable[object]
 """Puts a message aside durably, with the reason and the number of attempts."""
 
 ACK_TRIES = 3
+
+LONG = 5.0
+"""Seconds from which on a message that waits for a circuit goes back to a broker that can deliver later."""
 
 _logger = logging.getLogger(__name__)
 
@@ -75,6 +83,7 @@ class Worker:
         statistics: ConsumerStatistics,
     ) -> None:
         self._source = source
+        self._postpone = source.postpone if isinstance(source, PostponingSource) else None
         self._is_current = source.is_current if isinstance(source, RevocableSource) else _always
         self._reader = reader
         self._handling = handling
@@ -191,8 +200,7 @@ class Worker:
             return await self._put_aside(it, verdict)
         it.verdict = None
         if verdict.kind == "wait":
-            # Given back, it would come again as another attempt.
-            return verdict.delay
+            return await self._wait(it, verdict.delay)
         return await self._retry(it, verdict.delay)
 
     async def _acknowledge(self, it: Work, counted: Literal["handled", "ignored", "dead_lettered"]) -> None:
@@ -215,6 +223,19 @@ class Worker:
             else:
                 self._count(counted)
                 return
+
+    async def _wait(self, it: Work, delay: float) -> float | None:
+        # Here a message has its place among the others, but takes that of one which could be handled.
+        if self._postpone is None or delay < LONG or self.is_stopping:
+            return delay
+        try:
+            if not await self._postpone(it.message, delay):
+                return delay
+        except Exception as error:
+            _logger.warning("%s waits here: %s", _name(it), error, extra=fields(it.message))
+            return delay
+        self._statistics.released += 1
+        return None
 
     async def _retry(self, it: Work, delay: float) -> float | None:
         try:

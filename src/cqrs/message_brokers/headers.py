@@ -111,9 +111,9 @@ def dead_letter_headers(
     }
 
 
-def retry_headers(message: ReceivedMessage) -> dict[str, str]:
-    """Return the headers of a message that is published once more, as another attempt."""
-    return {**message.headers, ATTEMPT: str(message.attempt + 1), FIRST_TOPIC: message.topic}
+def retry_headers(message: ReceivedMessage, attempt: int) -> dict[str, str]:
+    """Return the headers of a message that is published once more."""
+    return {**message.headers, ATTEMPT: str(attempt), FIRST_TOPIC: message.topic}
 
 
 def attempt_of(headers: Mapping[str, str]) -> int:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Hashable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["MessageSource", "PausableSource", "ReceivedMessage", "RevocableSource"]
+__all__ = ["MessageSource", "PausableSource", "PostponingSource", "ReceivedMessage", "RevocableSource"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -130,4 +130,21 @@ class RevocableSource(MessageSource, Protocol):
 
     def is_current(self, message: ReceivedMessage) -> bool:
         """Tell whether to begin to handle a message; ``False``: release it, it is delivered again."""
+        ...
+
+
+@runtime_checkable
+class PostponingSource(MessageSource, Protocol):
+    """A source that can have a message delivered later without counting an attempt.
+
+    Optional: without it, messages that wait for an open circuit are held by the consumer, and when it may
+    hold no more, all others wait as well.
+    """
+
+    async def postpone(self, message: ReceivedMessage, delay: float) -> bool:
+        """Have the message delivered again, as the same attempt, in ``delay`` seconds or somewhat later.
+
+        Returns:
+            ``False``: not with this delay; nothing happened
+        """
         ...

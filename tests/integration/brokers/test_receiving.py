@@ -11,7 +11,7 @@ import pytest
 
 from cqrs.exceptions import BrokerUnavailableError
 from cqrs.message_brokers.protocol import Message
-from cqrs.message_brokers.receiving import MessageSource, ReceivedMessage
+from cqrs.message_brokers.receiving import MessageSource, PostponingSource, ReceivedMessage
 from tests.integration.brokers.places import PATIENCE, Place, reading
 from tests.servers.base import wait_until
 
@@ -91,6 +91,18 @@ async def test_a_retried_message_does_not_keep_others_back(place: Place) -> None
         message = await reader.next()
         assert message.body == body(2)
         await reader.source.ack(message)
+
+
+async def test_a_postponed_message_comes_later_as_the_same_attempt(place: Place) -> None:
+    await place.publish(1)
+    async with reading(place.source()) as reader:
+        if not isinstance(reader.source, PostponingSource):
+            pytest.skip("this broker cannot")
+        for _ in range(2):
+            assert await reader.source.postpone(await reader.next(), 0.1)
+        again = await reader.next()
+        assert (again.body, again.attempt, again.topic) == (body(1), 1, place.topic)
+        await reader.source.ack(again)
 
 
 async def test_attempts_are_counted_up(place: Place) -> None:

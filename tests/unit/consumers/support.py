@@ -133,6 +133,14 @@ class PausableScript(ScriptedSource):
         self._note("resume", ordering)
 
 
+class PostponingScript(ScriptedSource):
+    """The same, with ``postpone``; it can up to a minute."""
+
+    async def postpone(self, message: ReceivedMessage, delay: float) -> bool:
+        self._note("postpone", message.position, delay)
+        return delay <= 60.0
+
+
 class RevocableScript(ScriptedSource):
     """The same, with ``is_current``: ``revoked`` are the messages that were taken back."""
 

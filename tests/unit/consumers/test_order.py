@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cqrs.circuit_breaker import CircuitOpenError
+from cqrs.exceptions import BrokerUnavailableError
 from cqrs.testing import FakeClock
 from tests.unit.consumers.support import (
     Mediator,
     PausableScript,
+    PostponingScript,
     RevocableScript,
     ScriptedSource,
     consumer_of,
@@ -78,6 +81,49 @@ async def test_a_waiting_message_takes_no_slot(clock: FakeClock) -> None:
     async with consumer_of(source, Mediator(handle), clock, concurrency=1):
         await source.told("ack", "3")
         await source.told("ack", "2")
+
+
+def rejecting(retry_after: float, *numbers: int) -> Mediator:
+    async def handle(number: int) -> None:
+        if number in numbers:
+            raise CircuitOpenError("shop", retry_after=retry_after)
+
+    return Mediator(handle)
+
+
+async def test_what_waits_long_for_a_circuit_goes_back_and_holds_up_nothing(clock: FakeClock) -> None:
+    source = PostponingScript(*(message(number, ordering="a") for number in range(6)))
+    async with consumer_of(source, rejecting(5.0, 0, 1, 2, 3, 4), clock, max_pending=2) as consumer:
+        await source.told("ack", "5")
+
+    assert [call for call in source.calls if call[0] == "postpone"] == [
+        ("postpone", str(number), 5.0) for number in range(5)
+    ]
+    assert source.told_of("release") == source.told_of("retry") == []
+    assert (consumer.statistics.released, consumer.statistics.rejected) == (5, 5)
+
+
+@pytest.mark.parametrize("retry_after", [4.9, 61.0], ids=["short", "longer than the broker can"])
+async def test_what_cannot_go_back_for_as_long_waits_here(clock: FakeClock, retry_after: float) -> None:
+    source, mediator = PostponingScript(message(1)), rejecting(retry_after, 1)
+    async with consumer_of(source, mediator, clock):
+        await mediator.has_started(1)
+        await clock.elapse(retry_after)
+        assert mediator.started == [1, 1]
+        assert source.told_of("release") == []
+
+    assert source.told_of("release") == ["1"]
+
+
+async def test_what_could_not_go_back_waits_here(clock: FakeClock) -> None:
+    source, mediator = PostponingScript(message(1)), rejecting(30.0, 1)
+    source.errors["postpone"] = [BrokerUnavailableError("numbers", "connection lost")]
+    async with consumer_of(source, mediator, clock):
+        await source.told("postpone failed", "1", 30.0)
+        await clock.elapse(30)
+        await source.told("postpone", "1", 30.0)
+
+    assert mediator.started == [1, 1]
 
 
 async def test_no_more_is_taken_than_may_be_held(clock: FakeClock) -> None:

@@ -143,9 +143,12 @@ class AMQPMessageSource:
         Raises:
             MessageRefusedError, BrokerUnavailableError: it could not be published; it is not settled.
         """
-        name, milliseconds = delay_queue(self._queue, delay)
-        await self._publish(message, name, retry_headers(message), self._delaying(milliseconds))
-        await self.ack(message)
+        await self._deliver_later(message, delay, message.attempt + 1)
+        return True
+
+    async def postpone(self, message: ReceivedMessage, delay: float) -> bool:
+        """Have the message come again, as the same attempt, as ``retry`` does; it may lose its place."""
+        await self._deliver_later(message, delay, message.attempt)
         return True
 
     async def extend(self, message: ReceivedMessage) -> None:
@@ -213,6 +216,11 @@ class AMQPMessageSource:
         if (cancelled := getattr(under, "on_consumer_cancel_callbacks", None)) is not None:
             cancelled.add(lost)
         self._arrived, self._subscription = arrived, (queue, tag)
+
+    async def _deliver_later(self, message: ReceivedMessage, delay: float, attempt: int) -> None:
+        name, milliseconds = delay_queue(self._queue, delay)
+        await self._publish(message, name, retry_headers(message, attempt), self._delaying(milliseconds))
+        await self.ack(message)
 
     def _delaying(self, milliseconds: int) -> dict[str, Any]:
         return {

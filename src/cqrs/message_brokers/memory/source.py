@@ -69,6 +69,12 @@ class MemorySource:
         delivery.queue.put_back(delivery, due=self._broker.clock() + delay)
         return True
 
+    async def postpone(self, message: ReceivedMessage, delay: float) -> bool:
+        """Have the message delivered again in ``delay`` seconds, as the same attempt; always ``True``."""
+        delivery = self._delivery(message)
+        delivery.queue.put_back(delivery, due=self._broker.clock() + delay, counts=False)
+        return True
+
     async def extend(self, message: ReceivedMessage) -> None:
         """Begin the lease of the message anew."""
         delivery = self._delivery(message)

@@ -145,11 +145,11 @@ class RedisMessageSource:
         Returns:
             ``False``: the delay is longer than ``min_idle``
         """
-        if delay > self._min_idle:
-            return False
-        entry = self._settled(message)
-        await self._group.set_idle(entry, self._min_idle - delay, entry.attempt)
-        return True
+        return await self._deliver_later(message, delay, message.attempt)
+
+    async def postpone(self, message: ReceivedMessage, delay: float) -> bool:
+        """Have the message come again, as the same attempt, as ``retry`` does; it may lose its place."""
+        return await self._deliver_later(message, delay, message.attempt - 1)
 
     async def extend(self, message: ReceivedMessage) -> None:
         """Keep the message for another ``min_idle``."""
@@ -209,6 +209,12 @@ class RedisMessageSource:
 
     async def _read(self) -> None:
         self._buffer.extend(await self._group.read(self._prefetch, self._block))
+
+    async def _deliver_later(self, message: ReceivedMessage, delay: float, attempts: int) -> bool:
+        if delay > self._min_idle:
+            return False
+        await self._group.set_idle(self._settled(message), self._min_idle - delay, attempts)
+        return True
 
     async def _give_back(self, entry: Entry) -> None:
         await self._group.set_idle(entry, self._min_idle + 1.0, entry.attempt - 1)

@@ -198,6 +198,19 @@ async def test_an_unsettled_message_goes_to_another_when_its_lease_is_over(
     assert broker.in_flight() == broker.waiting() == 0
 
 
+async def test_a_postponed_message_comes_later_and_as_no_new_attempt(
+    broker: MemoryMessageBroker, clock: FakeClock
+) -> None:
+    member = Member(broker.source("users"))
+    await broker.send_message(numbered(1))
+    assert await member.source.postpone(await member.next(), 10.0)
+    asking = member.asking()
+    await clock.elapse(9.0)
+    assert not asking.done()
+    await clock.elapse(1.0)
+    assert (await asking).attempt == 1
+
+
 async def test_what_another_member_has_now_is_not_to_be_begun(
     broker: MemoryMessageBroker, clock: FakeClock
 ) -> None:
