@@ -144,6 +144,7 @@ class Worker:
             self._statistics.released += 1
 
     async def _attempt(self, it: Work) -> None:
+        it.state = "handling"
         try:
             event = self._reader.read(it.message)
         except DeserializationError as error:
@@ -152,7 +153,6 @@ class Worker:
         except Exception as error:
             self._failed(it, error)
             return
-        it.state = "handling"
         self._statistics.handling += 1
         try:
             was_new = await self._handling.handle(it.message, event, it.attempt)

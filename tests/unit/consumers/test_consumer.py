@@ -500,3 +500,17 @@ def test_the_scripts_are_sources() -> None:
     assert not isinstance(ScriptedSource(), PausableSource)
     assert isinstance(PausableScript(), PausableSource)
     assert json.loads(message(1).body) == {"number": 1}
+
+
+async def test_a_deserializer_that_cancels_its_task_costs_attempts(clock: FakeClock) -> None:
+    def deserializer(_: type[Any]) -> Any:
+        def read(_: bytes) -> Any:
+            raise asyncio.CancelledError
+
+        return read
+
+    source = ScriptedSource(message(1, ordering="a"), message(2, ordering="b", name="Unknown"))
+    async with consumer_of(source, Mediator(), clock, deserializer=deserializer, max_attempts=2):
+        await source.told("dead_letter", "2", 1)
+        await clock.elapse(1)
+        await source.told("dead_letter", "1", 2)
