@@ -5,7 +5,7 @@ Needs ``pip install "holdfast[msgspec]"``.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_origin
 
 from cqrs.circuit_breaker import validation
 from cqrs.deserializers._base import ModelDeserializer
@@ -51,6 +51,6 @@ class MsgspecDeserializer(ModelDeserializer[T]):
         except ImportError as error:
             raise ImportError('MsgspecDeserializer needs pip install "holdfast[msgspec]"') from error
         module: Any = msgspec.json if format == "json" else msgspec.msgpack
-        is_struct = msgspec.inspect.is_struct_type(model) and not hasattr(model, "from_dict")
+        is_struct = hasattr(get_origin(model) or model, "__struct_fields__") and not hasattr(model, "from_dict")
         read: Any = module.Decoder(model if is_struct else Any).decode
         super().__init__(name_of(model), read, None if is_struct else builder_of(model), errors)

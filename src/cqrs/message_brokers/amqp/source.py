@@ -212,9 +212,7 @@ class AMQPMessageSource:
 
         link.channel.close_callbacks.add(lost)
         under = await link.channel.get_underlay_channel()
-        # The queue was deleted (RabbitMQ, Consumer Cancel Notification); older libraries do not tell.
-        if (cancelled := getattr(under, "on_consumer_cancel_callbacks", None)) is not None:
-            cancelled.add(lost)
+        under.on_consumer_cancel_callbacks.add(lost)  # the queue was deleted
         self._arrived, self._subscription = arrived, (queue, tag)
 
     async def _deliver_later(self, message: ReceivedMessage, delay: float, attempt: int) -> None:
