@@ -51,6 +51,7 @@ class MsgspecDeserializer(ModelDeserializer[T]):
         except ImportError as error:
             raise ImportError('MsgspecDeserializer needs pip install "holdfast[msgspec]"') from error
         module: Any = msgspec.json if format == "json" else msgspec.msgpack
-        is_struct = hasattr(get_origin(model) or model, "__struct_fields__") and not hasattr(model, "from_dict")
+        kind = get_origin(model) or model
+        is_struct = hasattr(kind, "__struct_fields__") and not hasattr(model, "from_dict")
         read: Any = module.Decoder(model if is_struct else Any).decode
         super().__init__(name_of(model), read, None if is_struct else builder_of(model), errors)
