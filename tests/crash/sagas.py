@@ -37,7 +37,8 @@ class Plan:
         sagas: how many sagas.
         batch: how many each process executes.
         processes: how many execute at once.
-        recoverers: how many recover at once; each is killed sooner or later, and replaced.
+        recoverers: how many recover at once; the first ones, twice as many or one for each 100 sagas, are
+            killed sooner or later, and replaced.
         killed: share of the executing processes that are killed.
         failing: share of the sagas in which a step fails; in a fifth of these a compensation does, too.
         seed: of all that is random here.
@@ -116,13 +117,10 @@ class Crowd:
 
     def _recover(self) -> None:
         self.deaths.recovering += 1
-        self.family.start(
-            "recover",
-            recover_until_told,
-            self.plan.url,
-            self.effects,
-            self._within(100 + self.plan.sagas // 2),
-        )
+        # So many are killed and no more: else they could die faster than they recover.
+        doomed = self.deaths.recovering <= max(2 * self.plan.recoverers, self.plan.sagas // 100)
+        points = self._within(100 + self.plan.sagas // 2) if doomed else CrashPoints()
+        self.family.start("recover", recover_until_told, self.plan.url, self.effects, points)
 
     def _doom(self, points: int) -> CrashPoints:
         """Choose whether a process is to die, and where."""

@@ -25,6 +25,7 @@ def figures(command: str, url: str, **options: float) -> dict[str, float]:
 def test_killed_processes_leave_no_saga_behind(postgres_url: str) -> None:
     found = figures("sagas", postgres_url, sagas=120, batch=10, killed=0.4, processes=3, recoverers=3)
     assert found["executing killed"] > 0
+    assert found["recovering killed"] > 0
     assert found["recovered"] > 0
     ends = ("never begun", "completed", "fully compensated", "compensation given up")
     assert sum(found[end] for end in ends) == 120
