@@ -234,8 +234,8 @@ def test(arguments):
     return status or (1 if failed else 0)
 
 
-# The same on every Python: what the repository is made of (docs, layers, public API, examples), the walks of the
-# state machine, which is pure, and what a killed process or a failing database leaves behind.
+# The same on every Python: what the repository is made of (docs, layers, public API, examples), the walks of
+# the state machine, which is pure, and what a killed process or a failing database leaves behind.
 OTHER_PYTHONS_RUN = [
     "--ignore=tests/repository",
     "--ignore=tests/model",
