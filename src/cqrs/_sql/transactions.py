@@ -83,13 +83,13 @@ class Transactions:
             raise
 
 
-def check_transactional(connection: aio.AsyncConnection) -> None:
+def check_transactional(connection: aio.AsyncConnection | sa.Engine | sa.Connection) -> None:
     """Refuse connections on which every statement is durable by itself: here several must be, or none.
 
     Raises:
-        ConfigurationError: the connection is in AUTOCOMMIT mode.
+        ConfigurationError: the connection, or those of the engine, are in AUTOCOMMIT mode.
     """
-    started = connection.sync_connection
+    started = connection.sync_connection if isinstance(connection, aio.AsyncConnection) else connection
     # What create_engine was told.
     level = getattr(connection.dialect, "_on_connect_isolation_level", None)
     if started is not None and started.get_execution_options().get("isolation_level", level) == "AUTOCOMMIT":

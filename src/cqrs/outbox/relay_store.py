@@ -79,10 +79,10 @@ class RelayStore:
         # A server that does not answer must not hold a relay up for ever.
         async with asyncio.timeout(self._settings.lease_seconds), self._session_factory() as session:
             options = {}
-            if claiming and session.get_bind(mapper=OutboxModel).dialect.name in _MYSQL:
+            bind = session.get_bind(mapper=OutboxModel)
+            check_transactional(bind)  # before another isolation level hides what it was made with
+            if claiming and bind.dialect.name in _MYSQL:
                 # By default they would lock the gaps between rows too, where other transactions insert.
                 options = {"isolation_level": "READ COMMITTED"}
-            connection = await connect(session, **options)
-            check_transactional(connection)
-            yield connection
+            yield await connect(session, **options)
             await session.commit()
