@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from cqrs._sql.errors import in_short
 from cqrs._sql.library import aio, sa
 from cqrs.circuit_breaker.timing import Backoff
 
@@ -65,7 +66,9 @@ class Listener:
             except Exception as error:
                 failures += 1
                 level = logging.WARNING if failures == 1 else logging.DEBUG
-                logger.log(level, "the outbox cannot listen for new rows, and polls instead: %s", error)
+                logger.log(
+                    level, "the outbox cannot listen for new rows, and polls instead: %s", in_short(error)
+                )
             await self._sleep(_RECONNECT.duration(max(failures, 1), self._random()))
 
     async def _listen(self, connection: aio.AsyncConnection) -> None:

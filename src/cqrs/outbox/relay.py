@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from cqrs._sql.errors import in_short
 from cqrs._sql.sessions import SessionFactory, check_session_factory
 from cqrs.circuit_breaker import validation
 from cqrs.circuit_breaker.breaker import CircuitBreaker
@@ -256,7 +257,7 @@ class OutboxRelay:
                 raise  # else it comes from a driver that was closed, and must not end this silently
             self.statistics.errors += 1
             pause = self._polling.after_error()
-            logger.warning("the outbox cannot be read, next attempt in %.1f s: %s", pause, error)
+            logger.warning("the outbox cannot be read, next attempt in %.1f s: %s", pause, in_short(error))
             return pause
         return self._polling.after(result)
 

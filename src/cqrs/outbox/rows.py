@@ -7,6 +7,9 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
+from cqrs._sql.errors import what_is_missing
 from cqrs._sql.library import aio
 from cqrs.outbox.attempts import Setback
 from cqrs.outbox.key_order import overtakes
@@ -14,6 +17,14 @@ from cqrs.outbox.models import OutboxModel
 from cqrs.outbox.statements import Statements, statements_for
 
 __all__ = ["ClaimedRow", "Settlement", "claim", "connect", "forget", "settle"]
+
+
+_ADVICE = {
+    "column": "the table of the outbox is that of an earlier version, or of another program: "
+    "`await connection.run_sync(cqrs.outbox.upgrade_outbox)` adds what it lacks",
+    "table": "create the table of the outbox first, by a migration or "
+    "`await connection.run_sync(OutboxModel.metadata.create_all)`",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,6 +82,24 @@ async def claim(
 ) -> list[ClaimedRow]:
     """Lease up to ``size`` rows that are due, and return them, oldest first."""
     statements = _statements(connection, topics, avoid)
+    try:
+        rows = await _claim(connection, statements, token, size, lease_seconds, max_attempts)
+    except DBAPIError as error:
+        missing = what_is_missing(error)
+        if missing is not None:
+            error.add_note(_ADVICE[missing])
+        raise
+    return await _in_order(connection, statements, rows, token, max_attempts)
+
+
+async def _claim(
+    connection: aio.AsyncConnection,
+    statements: Statements,
+    token: str,
+    size: int,
+    lease_seconds: float,
+    max_attempts: int,
+) -> list[ClaimedRow]:
     values: dict[str, Any] = {"token": token, "lease": lease_seconds, "attempts": max_attempts}
     if statements.claim is not None:
         result = await connection.execute(statements.claim, {**values, "size": size})
@@ -87,7 +116,7 @@ async def claim(
             await connection.execute(statements.lease, lease)
     rows = [ClaimedRow(*row) for row in found]
     rows.sort(key=lambda row: row.id)
-    return await _in_order(connection, statements, rows, token, max_attempts)
+    return rows
 
 
 async def _in_order(

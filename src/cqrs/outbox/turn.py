@@ -14,6 +14,7 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable
 
+from cqrs._sql.errors import in_short
 from cqrs.circuit_breaker.timing import Backoff
 from cqrs.outbox.attempts import UNAVAILABLE_DELAY, UNCOUNTED, FailureKind, Setback, setback
 from cqrs.outbox.delivery import Delivery, Outgoing, Sender
@@ -229,10 +230,10 @@ class Turn:
                     logger.error(
                         "the outbox could not write that %d rows were published; they will be sent again: %s",
                         len(settlement.produced),
-                        error,
+                        in_short(error),
                     )
                     return
-                logger.warning("the outbox will write again what became of a batch: %s", error)
+                logger.warning("the outbox will write again what became of a batch: %s", in_short(error))
                 await self._sleep(_RETRIES.duration(attempt, self._random()))
             else:
                 if missing and attempt == 1:
@@ -250,7 +251,9 @@ class Turn:
             await self._store.forget(token)
         except Exception as error:
             self._statistics.errors += 1
-            logger.warning("the outbox could not give leases back; they end by themselves: %s", error)
+            logger.warning(
+                "the outbox could not give leases back; they end by themselves: %s", in_short(error)
+            )
         else:
             if token in self._lost:
                 self._lost.remove(token)

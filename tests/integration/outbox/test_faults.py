@@ -281,3 +281,24 @@ async def test_a_session_without_transactions_is_refused(database: Database) -> 
     with pytest.raises(ConfigurationError, match="AUTOCOMMIT"):
         await OutboxRelay(async_sessionmaker(engine), SingleBroker()).run_once()
     assert [row.lease_owner for row in await rows(database)] == [None]
+
+
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        ("ALTER TABLE outbox DROP COLUMN lease_expires_at", "upgrade_outbox"),
+        ("DROP TABLE outbox", "create_all"),
+    ],
+)
+async def test_a_table_that_is_not_right_is_told_with_what_to_do(
+    database: Database, caplog: pytest.LogCaptureFixture, change: str, advice: str
+) -> None:
+    await execute(database, change)
+    made = OutboxRelay(database.session_factory, SingleBroker(), listen=False)
+    async with made:
+        await until(lambda: made.statistics.errors > 0)
+    assert advice in caplog.text
+    assert "[SQL:" not in caplog.text
+    with pytest.raises(Exception) as caught:
+        await made.run_once()
+    assert advice in "".join(caught.value.__notes__)
