@@ -140,11 +140,13 @@ def decode_headers(text: str | None) -> dict[str, str]:
 def _headers(event: INotificationEvent[Any]) -> str | None:
     own: Any = getattr(event, "headers", None) or {}
     if not isinstance(own, Mapping):
-        raise OutboxedEventError(event.event_name, f"headers must be a mapping, not {own!r}")
+        raise OutboxedEventError(event.event_name, f"headers must be a mapping, not a {type(own).__name__}")
     headers: dict[Any, Any] = {**trace_headers(), **own}
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise OutboxedEventError(event.event_name, f"headers are texts, not {name!r}: {value!r}")
+            raise OutboxedEventError(
+                event.event_name, f"headers are texts, but {name!r} is a {type(value).__name__}"
+            )
     return json.dumps(headers) if headers else None
 
 
@@ -154,8 +156,14 @@ def _key(event: INotificationEvent[Any]) -> str | None:
 
 
 def _short(event: INotificationEvent[Any], name: str, value: Any) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_TEXT:
+    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_TEXT or not _is_storable(value):
         raise OutboxedEventError(
-            event.event_name, f"{name} must be a str of 1 to {_LONGEST_TEXT} characters, not {value!r}"
+            event.event_name,
+            f"{name} must be a str of 1 to {_LONGEST_TEXT} characters without NUL and lone surrogates, "
+            f"not {value!r:.300}",
         )
     return value
+
+
+def _is_storable(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

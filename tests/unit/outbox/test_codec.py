@@ -9,7 +9,7 @@ import pytest
 import cqrs
 from cqrs.compressors import ZlibCompressor
 from cqrs.exceptions import ConfigurationTypeError, OutboxedEventError
-from cqrs.outbox.codec import UndecodableEvent, check_compressor, decode, decode_headers, encode
+from cqrs.outbox.codec import UndecodableEvent, _headers, check_compressor, decode, decode_headers, encode
 from tests.unit.outbox.events import Joined, Keyed, joined, keyed, paid, registered
 
 
@@ -142,3 +142,16 @@ def test_anything_with_both_methods_compresses(compressor: object) -> None:
 def test_what_cannot_compress_is_refused(compressor: object) -> None:
     with pytest.raises(ConfigurationTypeError, match="compress"):
         check_compressor(compressor)
+
+
+@pytest.mark.parametrize("topic", ["", "a\0b", "\udcff"])
+def test_a_text_that_a_database_refuses_is_refused_before(topic: str) -> None:
+    with pytest.raises(OutboxedEventError, match=r"topic must be|no form in JSON"):
+        encode(joined(topic=topic))
+
+
+def test_no_value_of_a_header_is_told() -> None:
+    event = joined().model_copy(update={"headers": {"authorization": b"secret"}})
+    with pytest.raises(OutboxedEventError, match=r"'authorization' is a bytes") as caught:
+        _headers(event)
+    assert "secret" not in str(caught.value)
