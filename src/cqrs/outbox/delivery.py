@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from cqrs.circuit_breaker.breaker import CircuitBreaker
 from cqrs.circuit_breaker.errors import CircuitOpenError
@@ -132,7 +132,13 @@ class Sender:
         results: Sequence[Any]
         try:
             async with asyncio.timeout(limit):
-                results = await send([outgoing.message for outgoing in batch])
+                answer: object = await send([outgoing.message for outgoing in batch])
+            if not isinstance(answer, (list, tuple)):
+                raise ConfigurationTypeError(
+                    "send_messages must return a list with None or an Exception for each message, "
+                    f"not {answer!r:.200}"
+                )
+            results = cast("Sequence[Any]", answer)
             if len(results) != len(batch):
                 raise ConfigurationTypeError(
                     f"send_messages returned {len(results)} results for {len(batch)} messages"

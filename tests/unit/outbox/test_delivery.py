@@ -75,7 +75,7 @@ async def test_one_failure_of_a_batch_is_that_of_its_message(clock: FakeClock) -
     assert not made.is_outage(batch)
 
 
-@pytest.mark.parametrize("results", [[None], [None, 7]])
+@pytest.mark.parametrize("results", [[None], [None, 7], None, 7])
 async def test_a_broker_that_answers_nonsense_has_sent_nothing_for_sure(
     results: Any, clock: FakeClock
 ) -> None:
