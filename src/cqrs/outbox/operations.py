@@ -45,7 +45,7 @@ class DeadLetter:
     attempts: int
     error: str | None
     created_at: datetime.datetime
-    payload: bytes
+    payload: bytes = dataclasses.field(repr=False)
 
 
 async def dead_letters(
@@ -108,13 +108,15 @@ async def requeue_dead_letters(
 
     Raises:
         ConfigurationError: neither ``ids`` nor ``event_name`` is given.
+        PolicyError: a number is out of range, or none.
     """
     if ids is None and event_name is None:
         raise ConfigurationError("say which dead letters: give their ids, or an event_name")
     table = OutboxModel.__table__
     chosen = _is_dead(event_name, max_attempts)
     if ids is not None:
-        chosen = sa.and_(chosen, table.c.id.in_([*ids]))
+        numbers = [validation.count("ids", number, low=0) for number in ids]
+        chosen = sa.and_(chosen, table.c.id.in_(numbers))
     again = table.update().where(chosen)
     again = again.values(
         event_status="new",

@@ -73,3 +73,16 @@ async def test_only_published_events_are_removed_and_only_old_ones(database: Dat
     assert await statuses(database) == ["dead_letter", "new"]
     with pytest.raises(PolicyError, match="older_than"):
         await purge_produced(database.session_factory, -1)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_ids_are_numbers_and_no_payload_is_shown(database: Database) -> None:
+    await add(database, joined("secret"))
+    await kill(database, 1)
+    for wrong in ("1", ["1"], [True]):
+        with pytest.raises(PolicyError, match="ids"):
+            await requeue_dead_letters(database.session_factory, wrong)  # type: ignore[arg-type]
+    assert await statuses(database) == ["dead_letter"]
+    (letter,) = await dead_letters(database.session_factory)
+    assert b"secret" in letter.payload
+    assert "secret" not in repr(letter)
