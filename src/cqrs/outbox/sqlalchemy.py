@@ -45,6 +45,7 @@ __all__ = ["OutboxModel", "SqlAlchemyOutboxedEventRepository", "rebind_outbox_mo
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 30.0
+_REMEMBERED = 10_000
 
 
 class SqlAlchemyOutboxedEventRepository(OutboxedEventRepository):
@@ -132,7 +133,7 @@ class SqlAlchemyOutboxedEventRepository(OutboxedEventRepository):
                     logger.error(
                         "row %s (%s) of the outbox is a dead letter: %s", row.id, row.event_name, error
                     )
-            self._claimed.update({row.id: (token, row.flush_counter) for row in rows})
+            self._remember(token, rows)
             if unreadable:
                 await settle(connection, token, unreadable)
             if events or not rows:
@@ -172,6 +173,15 @@ class SqlAlchemyOutboxedEventRepository(OutboxedEventRepository):
 
     async def rollback(self) -> None:
         await self.session.rollback()
+
+    def _remember(self, token: str, rows: list[ClaimedRow]) -> None:
+        """Keep the tokens of the last rows; a producer lives as long as its process."""
+        for row in rows:
+            self._claimed.pop(row.id, None)
+            self._claimed[row.id] = token, row.flush_counter
+        for number in [*itertools.islice(self._claimed, max(len(self._claimed) - _REMEMBERED, 0))]:
+            if self._claimed[number][0] != token:
+                del self._claimed[number]
 
     def _token(self) -> str:
         return f"{self._owner}-{next(self._claims)}"

@@ -218,3 +218,22 @@ def _explained(prefix: str, compiled: Any, values: dict[str, Any]) -> tuple[str,
 async def test_what_is_no_session_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationTypeError, match="AsyncSession"):
         SqlAlchemyOutboxedEventRepository(wrong)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_repository_remembers_the_last_leases_only(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A producer lives as long as its process, with one repository."""
+    monkeypatch.setattr("cqrs.outbox.sqlalchemy._REMEMBERED", 4)
+    await add(database, *[joined() for _ in range(9)])
+    async with repository(database) as outbox:
+        sizes: list[int] = []
+        while events := await outbox.get_many(3):
+            await outbox.commit()
+            for event in events:
+                await outbox.update_status(event.id, EventStatus.PRODUCED)
+            await outbox.commit()
+            sizes.append(len(outbox._claimed))
+        assert sizes == [3, 4, 4]
+    assert await statuses(database) == ["produced"] * 9
