@@ -30,7 +30,7 @@ class Preparation:
 
     Args:
         compressor: the one with which rows were written.
-        validate: build the event; without, any JSON object passes, and names need not be registered.
+        validate: build the event; without, any JSON object of a registered name passes.
     """
 
     def __init__(self, compressor: Compressor | None, validate: bool) -> None:
