@@ -147,6 +147,14 @@ class Compensation:
             await self._journal.commit()
         self._journal.is_over()
 
+    def note_failures(self, error: Exception) -> None:
+        """Add to ``error`` which compensations were given up."""
+        for position, step, failure in self.failures:
+            error.add_note(
+                f"saga {self._journal.saga_id} ({self._saga_name}): the compensation of {step.__qualname__} "
+                f"(position {position}) was given up: {describe(failure)}"
+            )
+
     async def _announce(self, place: int) -> None:
         """Collect what comes next: the start of a compensation, or the end of the saga."""
         run, saga_id = self._journal.run, self._journal.saga_id

@@ -54,15 +54,22 @@ def in_reverse(acted: Iterable[Acted], doubtful: Iterable[Acted]) -> list[Acted]
     return sorted([*doubtful, *acted], key=lambda step: step.position)[::-1]
 
 
-async def log_doubts(run: SagaStorageRun, saga_id: uuid.UUID, doubtful: Iterable[Acted]) -> None:
-    """Write to the log of a saga who has acted in vain."""
-    for position, name, _, failure in doubtful:
-        await run.log_step(saga_id, name, "act", SagaStepStatus.FAILED, failure, position=position)
+async def log_doubts(
+    run: SagaStorageRun, saga_id: uuid.UUID, doubtful: Iterable[Acted], position: int
+) -> None:
+    """Write to the log of a saga who has acted in vain at a position."""
+    for place, name, _, failure in doubtful:
+        if place == position:
+            await run.log_step(saga_id, name, "act", SagaStepStatus.FAILED, failure, position=place)
 
 
-async def log_failure(run: SagaStorageRun, saga_id: uuid.UUID, step: StepPlan, error: Exception) -> None:
-    """Write to the log of a saga that a step has failed, and that nothing is to be compensated for it."""
+async def log_failure(
+    run: SagaStorageRun, saga_id: uuid.UUID, step: StepPlan, doubtful: Iterable[Acted], error: Exception
+) -> None:
+    """Write to the log of a saga that a step has failed, unless that of ``doubtful`` says so already."""
     name, position = step.name, step.position
+    if name in [each.name for each in doubtful]:
+        return
     await run.log_step(saga_id, name, "act", SagaStepStatus.FAILED, describe(error), position=position)
     if name in step.uncertain:
         status, details = SagaStepStatus.COMPLETED, "it was not asked to act"

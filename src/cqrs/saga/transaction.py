@@ -71,7 +71,7 @@ class SagaTransaction(Generic[ContextT]):
     Attributes:
         saga_id: the saga.
         context: what the steps are given.
-        events: what the step of the latest result recorded; whoever iterates has to process them.
+        events: what the step of the latest result recorded, for whoever iterates to process.
         fallbacks: the fallback that acted for the latest result, if one did.
         failed_compensations: the compensations that were given up.
         scope: resolves steps, where the container has scopes.
@@ -224,16 +224,18 @@ class SagaTransaction(Generic[ContextT]):
             raise
         if type(outcome) is Outcome or self.events or self.fallbacks or announced() is not None:
             outcome = self._take(outcome)
-        name = self.fallbacks[-1].handler.__name__ if self.fallbacks else step.name
         handler, result = outcome
+        name = self.fallbacks[-1].handler.__name__ if self.fallbacks else step.name
         acted = make_tuple(Acted, (position, name, handler, None))
+        if call.earlier or self._interrupted:
+            self._doubt(step, call.earlier, name)
         try:
             if not isinstance(result, SagaStepResult):
                 self._refuse_result(name, result)
             context = self._encode(self.context)
             run, saga_id, following = journal.run, self.saga_id, position + 1
-            if call.earlier or self._interrupted:
-                await self._doubt(step, call.earlier, name)
+            if self._doubtful:
+                await self._log_doubts(position)
             await run.log_step(saga_id, name, "act", _STEP_COMPLETED, position=position)
             await run.update_context(saga_id, context)
             if following == len(steps):
@@ -290,22 +292,25 @@ class SagaTransaction(Generic[ContextT]):
         self._state = _State.ENDED
         if call.handler is not None and call.failure is None:  # it has acted; what came after it failed
             name = step.name_of(call.handler)
-            return await self._recording_failed(Acted(step.position, name, call.handler), error)
-        doubtful = await self._doubt(step, call.asked(), None)
-        if step.name not in [each.name for each in doubtful]:
-            await log_failure(self._journal.run, self.saga_id, step, error)
+            await self._recording_failed(Acted(step.position, name, call.handler), error)
+            return
+        doubtful = self._doubt(step, call.asked(), None)
+        await self._log_doubts(step.position)
+        await log_failure(self._journal.run, self.saga_id, step, doubtful, error)
         if doubtful:
             with contextlib.suppress(Exception):  # what is stored serves as well; there is an error already
                 await self._journal.run.update_context(self.saga_id, self._encode(self.context))
-        return await self._compensate(error)
+        await self._compensate(error)
 
-    async def _doubt(self, step: StepPlan, asked: tuple[Asked, ...], acted: str | None) -> list[Acted]:
-        """Log and note who may have acted in vain, of those that are to be compensated therefore."""
+    def _doubt(self, step: StepPlan, asked: tuple[Asked, ...], acted: str | None) -> list[Acted]:
+        """Note who may have acted in vain, of those that are to be compensated therefore."""
         found = doubts(step, self._interrupted, asked, acted)
         self._interrupted = ()
-        await log_doubts(self._journal.run, self.saga_id, found)
         self._doubtful += tuple(found)
         return found
+
+    async def _log_doubts(self, position: int) -> None:
+        await log_doubts(self._journal.run, self.saga_id, self._doubtful, position)
 
     async def _recording_failed(self, acted: Acted, error: Exception) -> None:
         """Compensate a step that has acted without that being durable, and those before it."""
@@ -316,8 +321,7 @@ class SagaTransaction(Generic[ContextT]):
         compensation = self._compensation()
         try:
             await run.rollback()
-            doubtful = [each for each in self._doubtful if each.position == acted.position]
-            await log_doubts(run, self.saga_id, doubtful)
+            await self._log_doubts(acted.position)
             await run.log_step(
                 self.saga_id, acted.name, "act", SagaStepStatus.COMPLETED, position=acted.position
             )
@@ -335,21 +339,19 @@ class SagaTransaction(Generic[ContextT]):
     async def _compensate(self, error: Exception) -> None:
         compensation = self._compensation()
         if self._interrupted:
-            await self._doubt(self._plan.steps[len(self._acted)], (), None)
+            self._doubt(self._plan.steps[len(self._acted)], (), None)
+            await self._log_doubts(len(self._acted))
         await self._journal.run.update_status(self.saga_id, SagaStatus.COMPENSATING)
         await compensation.begin(self._to_compensate())
         await self._finish(compensation, error)
 
-    async def _finish(self, compensation: Compensation, error: Exception) -> None:
+    async def _finish(self, compensation: Compensation, error: Exception | None) -> None:
         try:
             await compensation.finish()
         finally:
             self.failed_compensations = tuple(compensation.failures)
-            for position, step, failure in compensation.failures:
-                error.add_note(
-                    f"saga {self.saga_id} ({self._saga_name}): the compensation of {step.__qualname__} "
-                    f"(position {position}) was given up: {describe(failure)}"
-                )
+            if error is not None:
+                compensation.note_failures(error)
 
     async def _finish_compensation(self, status: SagaStatus) -> NoReturn:
         """Compensate what is left of a saga that was resumed in one of the two backward states."""
@@ -358,10 +360,7 @@ class SagaTransaction(Generic[ContextT]):
         if status is SagaStatus.COMPENSATING or self._to_compensate():
             await self._journal.run.update_status(self.saga_id, SagaStatus.COMPENSATING)
             await compensation.begin(self._to_compensate())
-            try:
-                await compensation.finish()
-            finally:
-                self.failed_compensations = tuple(compensation.failures)
+            await self._finish(compensation, None)
         raise SagaCompensatedError(self.saga_id, self._saga_name, status, self.failed_compensations)
 
     def _compensation(self) -> Compensation:

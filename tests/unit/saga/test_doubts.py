@@ -15,7 +15,8 @@ from cqrs.saga.recovery import SagaCompensatedError, recover_saga
 from cqrs.saga.saga import Saga
 from cqrs.saga.storage.enums import SagaStatus
 from cqrs.saga.storage.memory import MemorySagaStorage
-from tests.unit.saga.faulty import FaultySagaStorage, StorageDown
+from cqrs.testing import FakeClock
+from tests.unit.saga.faulty import FaultySagaStorage, StorageDown, When
 from tests.unit.saga.shop import (
     A,
     Boom,
@@ -83,6 +84,11 @@ class Breaker:
 
 async def recover(storage: Any, saga_id: uuid.UUID, saga: type[Saga[Any]] = PayAnyhow, **options: Any) -> Any:
     return await recover_saga(saga, saga_id, Order, Steps(), storage, sleep=Naps(), **options)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 def undone() -> list[str]:
@@ -346,3 +352,46 @@ async def test_struck_at_every_suspension_no_doubt_is_left(failing: list[str], s
             assert not [effect for effect in effects[first:] if effect.startswith("act")]
         has_struck, at = stepped.has_struck, at + 1
     assert at > 20
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("times", [1, 3, 99])
+@pytest.mark.parametrize("failing", [["Card"], ["Card", "Parcel"], ["Card", "Bank"], ["Parcel"]], ids=str)
+async def test_failed_by_the_storage_at_every_call_no_doubt_is_left(
+    failing: list[str], times: int, when: When, clock: FakeClock
+) -> None:
+    at, has_failed = 0, True
+    while has_failed:
+        effects.clear()
+        wishes.clear()
+        wishes.update({f"act {name}": fail() for name in failing})
+        first, saga_id = at, uuid.uuid4()
+        storage = FaultySagaStorage(lambda number, _: first <= number < first + times, when, clock=clock)  # noqa: B023
+        with contextlib.suppress(Boom, StorageDown):
+            await run(storage, PayAnyhow, saga_id=saga_id, clock=clock)
+        has_failed, at = len(storage.calls) > first, at + 1
+        storage.heal()
+        for _ in range(30):
+            await asyncio.sleep(0)
+        clock.advance(100)
+        wishes.pop("act Card", None)
+        with contextlib.suppress(Boom, SagaCompensatedError, LookupError):
+            await recover(storage, saga_id, clock=clock)
+        if await storage.get_step_history(saga_id) and await status_of(storage, saga_id) is SagaStatus.FAILED:
+            acted = {name for name in ("A", "Card", "Bank", "Parcel") if f"act {name}" in effects}
+            assert {f"undo {name}" for name in acted} <= set(effects), (first, effects)
+    assert at > 20
+
+
+async def test_a_doubt_outlives_a_context_that_cannot_be_stored(
+    storage: MemorySagaStorage, saga_id: uuid.UUID
+) -> None:
+    wishes["act Card"] = fail()
+    wishes["act Bank"] = lambda context: setattr(context, "extra", object())
+    wishes["undo Bank"] = fail(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        await run(storage, PayAnyhow, saga_id=saga_id)
+    del wishes["undo Bank"]
+    with pytest.raises(SagaCompensatedError):
+        await recover(storage, saga_id)
+    assert undone()[1:] == ["undo Bank", "undo Card", "undo A"]
