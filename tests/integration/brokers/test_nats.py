@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 
@@ -11,6 +12,7 @@ import pytest
 
 from cqrs.exceptions import BrokerUnavailableError, MessageRefusedError
 from cqrs.message_brokers.nats import NatsMessageSource
+from cqrs.message_brokers.protocol import Message
 from tests.integration.brokers.nats_place import NatsPlace
 from tests.integration.brokers.places import PATIENCE, reading
 from tests.servers.nats import NatsServer
@@ -130,3 +132,27 @@ async def test_what_comes_to_a_reader_that_was_cancelled_is_not_lost_for_long(pl
             await place.publish(number)
             message = await reader.next()
             assert (message.body, message.attempt) == (b'{"number":%d}' % number, 1)
+
+
+async def test_headers_count_for_what_is_too_large_and_cost_nobody_the_connection(place: NatsPlace) -> None:
+    most = place.too_large - 1
+    async with place.broker() as broker:
+        await broker.send_message(place.message(1))
+        others = [place.message(number) for number in (2, 3)]
+        almost = Message("Large", place.topic, b"x" * most)
+        headers = place.message(4, headers={"a": "x" * most})
+        results = await broker.send_messages([others[0], almost, headers, others[1]])
+
+    refused = MessageRefusedError
+    assert [type(each) for each in results] == [type(None), refused, refused, type(None)]
+
+
+async def test_what_is_just_not_too_large_is_taken(place: NatsPlace) -> None:
+    async with place.broker() as broker:
+        with pytest.raises(MessageRefusedError, match="body and headers have") as caught:
+            await broker.send_message(Message("Large", place.topic, b"x" * (place.too_large - 1)))
+        size, most = (int(number) for number in re.findall(r"(\d+) bytes, of (\d+)", str(caught.value))[0])
+        fits = b"x" * (place.too_large - 1 - (size - most))
+        await broker.send_message(Message("Large", place.topic, fits, headers={}))
+        with pytest.raises(MessageRefusedError):
+            await broker.send_message(Message("Large", place.topic, fits + b"x"))

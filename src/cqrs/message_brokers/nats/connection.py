@@ -174,6 +174,10 @@ class JetStream:
     async def _publish(self, subject: str, body: bytes, lines: dict[str, str]) -> None:
         nobody = import_module("nats.js.errors").NoStreamResponseError
         line = await self.line()
+        size, most = len(body) + _size_of(lines), line.client.max_payload
+        if size > most:
+            # nats-py does not count the headers, and the server would close the connection on everybody.
+            raise MessageRefusedError(subject, f"body and headers have {size} bytes, of {most}")
         context = line.client.jetstream()
         for attempt in range(1, ELECTION_TRIES + 1):
             try:
@@ -221,6 +225,10 @@ class JetStream:
 
     async def _end(self, line: Line) -> None:
         await bounded(line.client.close(), self.timeout, "a connection to NATS")
+
+
+def _size_of(lines: Mapping[str, str]) -> int:
+    return len("NATS/1.0\r\n\r\n") + sum(len(f"{name}: {value}\r\n") for name, value in lines.items())
 
 
 async def _stream_of(context: Any, subject: str) -> str | None:
