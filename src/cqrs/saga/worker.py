@@ -313,10 +313,12 @@ class RecoveryWorker:
             )
             await within(self._timeout, recovery, self._sleep)
             event = RecoveryEvent("completed", saga_id, name)
-        except SagaCompensatedError as error:
-            event = RecoveryEvent("compensated", saga_id, name, error)
-        except (SagaConcurrencyError, SagaNotFoundError) as error:
-            event = RecoveryEvent("busy", saga_id, name, error)
+        except (SagaCompensatedError, SagaConcurrencyError, SagaNotFoundError) as error:
+            if error.saga_id == saga_id:
+                was_undone = isinstance(error, SagaCompensatedError)
+                event = RecoveryEvent("compensated" if was_undone else "busy", saga_id, name, error)
+            else:  # what a step met with another saga
+                event = await self._after_error(saga_id, name, error, pause)
         except Overdue as error:
             event = RecoveryEvent("failed", saga_id, name, error, pause)
         except Exception as error:

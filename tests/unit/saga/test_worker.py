@@ -13,7 +13,7 @@ import pytest
 
 from cqrs.circuit_breaker import Backoff
 from cqrs.dispatcher.saga_map import SagaMap
-from cqrs.exceptions import ConfigurationError, ResolutionError
+from cqrs.exceptions import ConfigurationError, ResolutionError, SagaConcurrencyError, SagaNotFoundError
 from cqrs.saga.saga import Saga
 from cqrs.saga.storage.enums import SagaStatus, SagaStepStatus
 from cqrs.saga.storage.memory import MemorySagaStorage
@@ -156,6 +156,17 @@ async def test_a_step_that_fails_in_recovery_compensates_the_saga_which_is_an_en
     result = await world.worker().run_once()
     assert (result.compensated, result.failed) == ([saga_id], {})
     assert effects == ["act B", "act C", "undo B", "undo A"]
+
+
+@pytest.mark.parametrize(
+    "error", [SagaConcurrencyError(uuid.uuid4(), "busy"), SagaNotFoundError(uuid.uuid4())]
+)
+async def test_what_a_step_meets_with_another_saga_fails_the_step(world: World, error: Exception) -> None:
+    saga_id = await world.crashed()
+    wishes["act B"] = fail(error)
+    result = await world.worker().run_once()
+    assert (result.busy, result.compensated) == ([], [saga_id])
+    assert await status_of(world.storage, saga_id) is SagaStatus.FAILED
 
 
 async def test_a_leased_saga_is_left_alone(world: World) -> None:
