@@ -54,7 +54,8 @@ class SqlAlchemyOutboxedEventRepository(OutboxedEventRepository):
     Args:
         session: the session whose transaction also holds the changes that the events tell about.
         compressor: makes payloads smaller, such as ``ZlibCompressor()``; readers need the same one.
-        max_payload_bytes: what a stored payload may have, at least 1; 16 MiB - 1 by default.
+        max_payload_bytes: what a stored payload may have, at least 1; 16 MiB - 1 by default. MySQL and
+            MariaDB are sent twice as much, for which their max_allowed_packet must have room.
         notify: wake relays when the transaction commits, where the database can (PostgreSQL). There all
             commits with notifications wait for each other: ``False`` where thousands a second commit.
         backoff: the waits after failed attempts.

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 import pytest
 
+from cqrs.circuit_breaker.timing import Backoff
 from cqrs.exceptions import ConfigurationError, PolicyError
 from cqrs.outbox.operations import dead_letters, purge_produced, requeue_dead_letters
 from cqrs.outbox.relay import OutboxRelay
-from tests.integration.outbox.support import add, create_table, execute, rows, statuses
+from tests.integration.outbox.support import add, create_table, execute, rows, statuses, until
 from tests.servers.databases import Database
 from tests.unit.outbox.brokers import SingleBroker
 from tests.unit.outbox.events import joined, paid
@@ -86,3 +88,22 @@ async def test_ids_are_numbers_and_no_payload_is_shown(database: Database) -> No
     (letter,) = await dead_letters(database.session_factory)
     assert b"secret" in letter.payload
     assert "secret" not in repr(letter)
+
+
+async def test_removing_while_relays_publish_disturbs_nobody(database: Database) -> None:
+    broker = SingleBroker()
+    pause = Backoff(0.01, 1, 0.01, 0)
+    options: Any = {"batch_size": 20, "poll_interval": 0.01, "max_poll_interval": 0.01, "pause": pause}
+    relays = [OutboxRelay(database.session_factory, broker, **options) for _ in range(2)]
+    for relay in relays:
+        relay.start()
+    removed = 0
+    for _ in range(5):
+        await add(database, *[joined() for _ in range(25)])
+        removed += await purge_produced(database.session_factory, 0, chunk=10)
+    await until(lambda: len(broker.sent) == 125)
+    for relay in relays:
+        await relay.stop()
+    removed += await purge_produced(database.session_factory, 0, chunk=10)
+    assert removed == 125
+    assert len({message.message_id for message in broker.sent}) == len(broker.sent) == 125

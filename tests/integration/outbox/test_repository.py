@@ -237,3 +237,24 @@ async def test_a_repository_remembers_the_last_leases_only(
             sizes.append(len(outbox._claimed))
         assert sizes == [3, 4, 4]
     assert await statuses(database) == ["produced"] * 9
+
+
+async def test_a_savepoint_takes_its_events_with_it(database: Database) -> None:
+    kept = [joined(), joined(), joined()]
+    async with repository(database) as outbox:
+        outbox.add(kept[0])
+        await outbox.session.flush()
+        savepoint = await outbox.session.begin_nested()
+        outbox.add(joined())
+        await outbox.session.flush()
+        await savepoint.rollback()
+        async with outbox.session.begin_nested():
+            outbox.add(kept[1])
+        await outbox.commit()
+        outbox.add(kept[0])
+        with pytest.raises(sa.exc.IntegrityError):
+            await outbox.commit()
+        await outbox.rollback()
+        outbox.add(kept[2])  # the session can be used again
+        await outbox.commit()
+    assert [row.event_id for row in await rows(database)] == [event.event_id for event in kept]
