@@ -214,6 +214,8 @@ class OutboxRelay:
         if task is None or self._stopping is None:
             return
         self._stopping.set()
+        if task is asyncio.current_task():
+            return  # asked for by the broker, within the batch that is to end
         done, _ = await asyncio.wait({task}, timeout=seconds)
         if not done:
             task.cancel()

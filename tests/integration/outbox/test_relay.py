@@ -325,6 +325,20 @@ async def test_a_cancelled_run_gives_back_what_it_had_not_sent(database: Databas
     assert not made.is_running
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_broker_may_stop_the_relay_that_uses_it(database: Database) -> None:
+    await add(database, joined())
+
+    class Last(SingleBroker):
+        async def send_message(self, message: Message) -> None:
+            await super().send_message(message)
+            await made.stop()
+
+    made = relay(database, Last(), concurrency=1)
+    await made.run()
+    assert await statuses(database) == ["produced"]
+
+
 async def test_a_relay_stopped_before_it_began_has_begun_nothing(database: Database) -> None:
     made = relay(database, SingleBroker())
     made.start()
