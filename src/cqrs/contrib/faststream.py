@@ -13,6 +13,7 @@ here.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import logging
@@ -26,6 +27,7 @@ from cqrs.consumers.tracing import Tracing
 from cqrs.deserializers.json import JsonDeserializer
 from cqrs.deserializers.protocol import DeserializerFactory
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationTypeError, DeserializationError
+from cqrs.message_brokers.connecting import check_seconds
 from cqrs.message_brokers.encoding import Encoder
 from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, message_id_of
 from cqrs.message_brokers.protocol import Message
@@ -127,9 +129,11 @@ class FastStreamMessageBroker:
         destination: makes of a message the keyword arguments of ``broker.publish`` that say where it goes,
             such as ``lambda message: {"stream": message.topic}``; by default its topic is the topic, queue,
             subject or channel.
+        timeout: seconds after which sending is given up, more than 0; then the message may or may not have
+            been published. Default 30.
 
     Raises:
-        ConfigurationTypeError: the broker has no ``publish``.
+        ConfigurationError, ConfigurationTypeError: the broker has no ``publish``, or another timeout.
     """
 
     def __init__(
@@ -138,6 +142,7 @@ class FastStreamMessageBroker:
         serializer: Callable[[Any], bytes] | None = None,
         *,
         destination: Callable[[Message], Mapping[str, Any]] | None = None,
+        timeout: float = 30.0,
     ) -> None:
         publish: Any = getattr(broker, "publish", None)
         if publish is None:
@@ -145,6 +150,7 @@ class FastStreamMessageBroker:
         self._publish: Callable[..., Awaitable[object]] = publish
         self._encoder = Encoder(serializer)
         self._destination = destination
+        self._timeout = check_seconds("timeout", timeout)
         self._options = inspect.signature(publish).parameters
 
     async def send_message(self, message: Message) -> None:
@@ -163,9 +169,14 @@ class FastStreamMessageBroker:
         where = (message.topic,) if self._destination is None else ()
         if self._destination is not None:
             options |= self._destination(message)
+        limit = asyncio.timeout(self._timeout)
         try:
-            await self._publish(body, *where, **options)
+            async with limit:
+                await self._publish(body, *where, **options)
         except Exception as error:
+            if limit.expired():
+                late = f"no answer within {self._timeout:g} s; it may have been published"
+                raise BrokerUnavailableError(message.topic, late) from error
             raise BrokerUnavailableError(message.topic, f"not published: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import importlib
 import sys
@@ -226,3 +227,14 @@ def test_without_the_library_the_error_names_the_command(monkeypatch: pytest.Mon
 
     with pytest.raises(ImportError, match=r'pip install "holdfast\[faststream\]"'):
         bridge(object(), Mediator(), {})
+
+
+async def test_a_broker_that_does_not_answer_is_not_waited_for_for_ever() -> None:
+    class Silent:
+        async def publish(self, body: bytes, topic: str, **options: Any) -> None:
+            await asyncio.Event().wait()
+
+    with pytest.raises(BrokerUnavailableError, match="may have been published"):
+        await FastStreamMessageBroker(Silent(), timeout=0.01).send_message(Message("Counted", "numbers", {}))
+    with pytest.raises(ConfigurationError, match="timeout"):
+        FastStreamMessageBroker(Silent(), timeout=0)
