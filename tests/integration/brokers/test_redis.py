@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis.asyncio
 
-from cqrs.exceptions import BrokerUnavailableError, MessageRefusedError
+from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, MessageRefusedError
 from cqrs.message_brokers.protocol import Message
 from cqrs.message_brokers.redis import RedisMessageBroker, RedisMessageSource
 from tests.integration.brokers.places import PATIENCE, reading
@@ -233,3 +233,15 @@ async def test_the_address_of_a_client_of_the_application_is_enough(place: Redis
     async with reading(RedisMessageSource(client, [place.topic], "group")) as reader:
         assert (await reader.next()).body == b'{"number":1}'
     await client.aclose()
+
+
+async def test_a_client_that_decodes_is_refused(place: RedisPlace) -> None:
+    def make() -> redis.asyncio.Redis:
+        return redis.asyncio.Redis.from_url(place.url, decode_responses=True)
+
+    source = RedisMessageSource(make, [place.topic], "group")
+    for start in (source.start, RedisMessageBroker(make).start):
+        with pytest.raises(ConfigurationError, match="decode_responses"):
+            await start()
+    with pytest.raises(ConfigurationError, match="decode_responses"):
+        await RedisMessageBroker(make).send_message(place.message(1))

@@ -9,7 +9,12 @@ from typing import Any, TypeVar
 
 from cqrs.circuit_breaker.redis import clients
 from cqrs.circuit_breaker.redis.failures import reason
-from cqrs.exceptions import BrokerUnavailableError, MessageBrokerError, MessageRefusedError
+from cqrs.exceptions import (
+    BrokerUnavailableError,
+    ConfigurationError,
+    MessageBrokerError,
+    MessageRefusedError,
+)
 from cqrs.message_brokers.connecting import Connecting, bounded, check_seconds
 from cqrs.message_brokers.headers import decode
 
@@ -67,6 +72,8 @@ class StreamServer:
 
     def error(self, topic: str, error: Exception) -> MessageBrokerError:
         """Return what an error means to whoever sent a message; raise it ``from`` the error."""
+        if isinstance(error, ConfigurationError):
+            raise error
         if isinstance(error, MessageBrokerError):
             return error
         why = reason(error, self.timeout, self.timeout, self._source.secrets)
@@ -78,6 +85,12 @@ class StreamServer:
 
     async def _open(self) -> Any:
         client = self._source.make()
+        encoder = getattr(client, "get_encoder", None)
+        if encoder is not None and encoder().decode_responses:
+            await self._end(client)
+            raise ConfigurationError(
+                "a client of streams has to return bytes: without decode_responses"
+            )
         try:
             await client.ping()
         except BaseException:
