@@ -99,7 +99,10 @@ async def test_a_postponed_message_comes_later_as_the_same_attempt(place: Place)
         if not isinstance(reader.source, PostponingSource):
             pytest.skip("this broker cannot")
         for _ in range(2):
-            assert await reader.source.postpone(await reader.next(), 0.1)
+            message = await reader.next()
+            assert await reader.source.postpone(message, 0.1) is place.retries
+            if not place.retries:
+                return
         again = await reader.next()
         assert (again.body, again.attempt, again.topic) == (body(1), 1, place.topic)
         await reader.source.ack(again)

@@ -81,9 +81,19 @@ class Positions:
             self._changed.set()
 
     def is_current(self, message: ReceivedMessage) -> bool:
-        """Tell whether a message is neither done with nor of a partition that goes, or has gone."""
-        progress, _ = self._messages.get(message, (None, 0))
-        return progress is not None and not progress.is_going
+        """Tell whether a message may begin: it is not done with, and its partition stays."""
+        progress, offset = self._messages.get(message, (None, 0))
+        if progress is None or progress.is_going:
+            return False
+        progress.rest(offset, False)
+        return True
+
+    def rest(self, message: ReceivedMessage) -> None:
+        """Note that a message waits: its partition need not wait for it before it goes."""
+        progress, offset = self._messages.get(message, (None, 0))
+        if progress is not None:
+            progress.rest(offset, True)
+            self._changed.set()
 
     async def drained(self, partitions: Iterable[Partition], timeout: float) -> bool:
         """Wait until nothing of some partitions is in work; ``False``: it took longer than ``timeout``."""

@@ -23,7 +23,7 @@ class Progress:
     6
     """
 
-    __slots__ = ("_committed", "_in_work", "_order", "_settled", "is_going", "position")
+    __slots__ = ("_committed", "_in_work", "_order", "_resting", "_settled", "is_going", "position")
 
     def __init__(self) -> None:
         self.is_going = False  # to another member, as soon as nothing is in work
@@ -31,12 +31,13 @@ class Progress:
         self._order: collections.deque[int] = collections.deque()
         self._in_work: set[int] = set()
         self._settled: set[int] = set()
+        self._resting: set[int] = set()
         self._committed: int | None = None
 
     @property
     def in_work(self) -> int:
-        """How many messages are handed over, and neither settled nor given back."""
-        return len(self._in_work)
+        """How many messages are handed over, and neither settled, nor given back, nor resting."""
+        return len(self._in_work) - len(self._resting)
 
     @property
     def due(self) -> int | None:
@@ -52,7 +53,7 @@ class Progress:
         """Note that a message is done with."""
         if offset not in self._in_work:
             return
-        self._in_work.discard(offset)
+        self.give_back(offset)
         self._settled.add(offset)
         while self._order and self._order[0] in self._settled:
             done = self._order.popleft()
@@ -62,6 +63,14 @@ class Progress:
     def give_back(self, offset: int) -> None:
         """Note that a message will not be handled here: nothing from it on is committed."""
         self._in_work.discard(offset)
+        self._resting.discard(offset)
+
+    def rest(self, offset: int, resting: bool) -> None:
+        """Note that a message waits for its next attempt, or that this begins."""
+        if resting and offset in self._in_work:
+            self._resting.add(offset)
+        else:
+            self._resting.discard(offset)
 
     def committed(self, position: int) -> None:
         """Note what Kafka has stored."""

@@ -166,7 +166,12 @@ class KafkaMessageSource:
 
     async def retry(self, message: ReceivedMessage, delay: float) -> bool:
         """Return ``False``: what comes next in the partition would have to wait as well."""
+        self._positions.rest(message)
         return False
+
+    async def postpone(self, message: ReceivedMessage, delay: float) -> bool:
+        """Return ``False``, as ``retry`` does; if the partition goes meanwhile, it waits for neither."""
+        return await self.retry(message, delay)
 
     async def extend(self, message: ReceivedMessage) -> None:
         """Keep the partition, though nothing was asked for since the message came."""

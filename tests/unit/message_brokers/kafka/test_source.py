@@ -309,3 +309,23 @@ async def test_a_consumer_handles_nothing_more_of_a_partition_that_goes(source: 
     assert handled == [1, 2, 3]
     assert running.statistics.released == 2
     assert consumer.committed == {PARTITIONS[0]: 4}
+
+
+@pytest.mark.parametrize("what", ["retry", "postpone"])
+async def test_a_partition_that_goes_does_not_wait_for_what_waits(
+    source: KafkaMessageSource, what: str
+) -> None:
+    (consumer,) = Consumer.made
+    consumer.bring(0, 1)
+    stream = source.messages()
+    message = await anext(stream)
+    assert await getattr(source, what)(message, 60.0) is False
+    assert source.is_current(message)  # its next attempt begins
+    going = asyncio.create_task(consumer.listener.on_partitions_revoked(set(PARTITIONS)))
+    await until_idle()
+    assert not going.done()
+    assert await getattr(source, what)(message, 60.0) is False
+    await going
+    assert not source.is_current(message)
+    assert consumer.committed == {}
+    await stream.aclose()  # type: ignore[attr-defined]  # an async generator
