@@ -88,9 +88,7 @@ class StreamServer:
         encoder = getattr(client, "get_encoder", None)
         if encoder is not None and encoder().decode_responses:
             await self._end(client)
-            raise ConfigurationError(
-                "a client of streams has to return bytes: without decode_responses"
-            )
+            raise ConfigurationError("a client of streams has to return bytes: without decode_responses")
         try:
             await client.ping()
         except BaseException:
