@@ -96,12 +96,13 @@ def build_table(metadata: sa.MetaData, name: str) -> sa.Table:
             postgresql_where=sa.text(DEAD_SQL),
             sqlite_where=sa.text(DEAD_SQL),
         ),
-        # Who is the next of its key: messages of a key keep their order.
+        # Who is the next of its key. By number before status: what blocks a key is its oldest row, and the
+        # first that is found; else a long queue behind it would take time that grows with its square.
         sa.Index(
             f"ix_{name}_message_key",
             "message_key",
-            "event_status",
             "id",
+            "event_status",
             postgresql_where=sa.text(KEYED_SQL),
             sqlite_where=sa.text(KEYED_SQL),
         ),

@@ -108,3 +108,34 @@ async def test_the_order_survives_several_relays_and_failures(database: Database
         order[message.key].append(place[message.message_id])
     assert len(order) == 5
     assert all(numbers == sorted(numbers) for numbers in order.values())
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_the_time_for_a_queue_behind_one_row_grows_with_its_length(database: Database) -> None:
+    """And not with its square, which would take longer than a lease; measured in steps of SQLite."""
+
+    async def steps(length: int) -> int:
+        count = 0
+
+        def step() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        await execute(database, "DELETE FROM outbox")
+        await add(database, *[keyed("a") for _ in range(length)])
+        await execute(
+            database,
+            "UPDATE outbox SET available_at = 9E12, event_status = 'not_produced' "
+            "WHERE id = (SELECT min(id) FROM outbox)",
+        )
+        async with database.session_factory() as session:
+            connection = await connect(session)
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            await driver.set_progress_handler(step, 100)
+            found = await claim(connection, "token", size=500, lease_seconds=30, max_attempts=5)
+            await driver.set_progress_handler(None, 0)
+        assert found == []
+        return count
+
+    assert await steps(1200) < 8 * await steps(300)
