@@ -1,7 +1,7 @@
 """Keeping the order of messages with the same topic and key across batches and relays.
 
-A claim takes no row while an older one of its key is leased or waits for its next attempt. Two claims at the
-same moment do not see each other's leases: so each then looks for older rows of its keys that are not its
+A claim takes no row while the oldest one of its key is leased or waits for its next attempt. Two claims at
+the same moment do not see each other's leases: so each then looks for older rows of its keys that are not its
 own, and gives back what would overtake them.
 """
 
@@ -20,17 +20,24 @@ __all__ = ["is_next_of_its_key", "left_behind", "overtakes"]
 
 
 def is_next_of_its_key(table: sa.Table) -> sa.ColumnElement[bool]:
-    """Return the condition that no older row of the same key is leased or waits."""
+    """Return the condition that the oldest waiting row of the same key is neither leased nor waits.
+
+    One look into the index, however many rows the key has; ``left_behind`` finds what that does not see.
+    """
     older = table.alias("older")
     now = epoch_now()
     is_not_due: Any = sa.or_(older.c.lease_expires_at > now, older.c.available_at > now)
     # Within the subquery, the plain name in WAITING_SQL is that of the older row.
-    blocking = (
-        sa.exists()
-        .where(older.c.message_key == table.c.message_key, older.c.id < table.c.id)
-        .where(older.c.topic == table.c.topic, sa.text(WAITING_SQL), is_not_due)
+    blocks = (
+        sa.select(sa.case((is_not_due, 1), else_=0))
+        .where(older.c.message_key == table.c.message_key, older.c.topic == table.c.topic)
+        .where(sa.text(WAITING_SQL))
+        .order_by(older.c.message_key, older.c.id)
+        .limit(1)
+        .correlate(table)
+        .scalar_subquery()
     )
-    return sa.or_(table.c.message_key.is_(None), ~blocking.correlate(table))
+    return sa.or_(table.c.message_key.is_(None), blocks == 0)
 
 
 def left_behind(table: sa.Table, dialect: str) -> sa.Select[Any]:

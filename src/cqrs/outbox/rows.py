@@ -128,7 +128,7 @@ async def _in_order(
 ) -> list[ClaimedRow]:
     """Give back the rows that would overtake older ones of their key, and return the others."""
     keyed = [row for row in rows if row.message_key is not None]
-    if not keyed or statements.left_behind is None:
+    if not keyed:
         return rows
     keys = sorted({row.message_key for row in keyed if row.message_key is not None})
     values = {"token": token, "keys": keys, "below": keyed[-1].id, "attempts": max_attempts}

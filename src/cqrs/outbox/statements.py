@@ -39,7 +39,7 @@ class Statements:
         give_back: ends the leases of the rows ``ids``.
         hold: ends the lease of a row that is not due before ``delay``.
         forget: ends all leases of a token.
-        left_behind: finds older rows of claimed keys; ``None`` where claims wait for each other.
+        left_behind: finds older rows of claimed keys.
     """
 
     claim: sa.Update | None
@@ -50,7 +50,7 @@ class Statements:
     give_back: sa.Update
     hold: sa.Update
     forget: sa.Update
-    left_behind: sa.Select[Any] | None
+    left_behind: sa.Select[Any]
 
 
 @functools.lru_cache(maxsize=64)
@@ -111,7 +111,7 @@ def statements_for(
         give_back=ended.where(these).values(free),
         hold=table.update().where(this).values(available_at=later, **free),
         forget=ended.where(waiting).values(free),
-        left_behind=None if dialect == "sqlite" else left_behind(table, dialect),
+        left_behind=left_behind(table, dialect),
     )
 
 
