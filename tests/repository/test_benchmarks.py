@@ -106,7 +106,7 @@ def check_targets(case: Any) -> None:
 
 def test_the_page_shows_every_case_that_can_be_run() -> None:
     shown = set(re.findall(r"^### `([\w-]+)`", PAGE.read_text(encoding="utf-8"), flags=re.M))
-    assert shown == {*CORE, *FLEET, *HTTP}
+    assert shown == {*CORE, *FLEET, *HTTP, *DURABLE}
 
 
 @pytest.mark.parametrize("group", [(), ("core",), ("fleet",), ("http",), ("durable",)])
