@@ -21,7 +21,7 @@ from cqrs.consumers.work import DeadLetters, Worker
 from cqrs.deserializers.json import JsonDeserializer
 from cqrs.deserializers.protocol import DeserializerFactory
 from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
-from cqrs.message_brokers.receiving import MessageSource
+from cqrs.message_brokers.receiving import MessageSource, offers
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
@@ -103,7 +103,7 @@ class Consumer:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         random: Callable[[], float] = random_module.random,
     ) -> None:
-        if not isinstance(source, MessageSource):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not offers(source, MessageSource):
             raise ConfigurationTypeError(f"source must be a MessageSource, not {source!r}")
         _check_methods(mediator=(mediator, "send"), inbox=(inbox, "process"))
         _check_callable(dead_letter=dead_letter, on_error=on_error, sleep=sleep, random=random)

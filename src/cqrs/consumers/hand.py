@@ -6,12 +6,13 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable, Hashable, Iterable
+from typing import cast
 
 from cqrs.consumers.lanes import Lanes
 from cqrs.consumers.statistics import ConsumerStatistics
 from cqrs.consumers.verdicts import fields
 from cqrs.consumers.work import Work, Worker
-from cqrs.message_brokers.receiving import MessageSource, PausableSource, ReceivedMessage
+from cqrs.message_brokers.receiving import MessageSource, PausableSource, ReceivedMessage, offers
 
 __all__ = ["Hand"]
 
@@ -48,7 +49,7 @@ class Hand:
         self._on_crash = on_crash
         self._all: dict[Work, None] = {}
         self._lanes: Lanes[Work] = Lanes()
-        self._pausable = source if isinstance(source, PausableSource) else None
+        self._pausable = cast("PausableSource", source) if offers(source, PausableSource) else None
         self._paused: set[Hashable] = set()
         self._room = asyncio.Event()
 

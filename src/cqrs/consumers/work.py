@@ -17,6 +17,7 @@ from cqrs.message_brokers.receiving import (
     PostponingSource,
     ReceivedMessage,
     RevocableSource,
+    offers,
 )
 
 __all__ = ["DeadLetters", "Work", "Worker"]
@@ -83,8 +84,13 @@ class Worker:
         statistics: ConsumerStatistics,
     ) -> None:
         self._source = source
-        self._postpone = source.postpone if isinstance(source, PostponingSource) else None
-        self._is_current = source.is_current if isinstance(source, RevocableSource) else _always
+        optional: Any = source
+        self._postpone: Callable[[ReceivedMessage, float], Awaitable[bool]] | None = (
+            optional.postpone if offers(source, PostponingSource) else None
+        )
+        self._is_current: Callable[[ReceivedMessage], bool] = (
+            optional.is_current if offers(source, RevocableSource) else _always
+        )
         self._reader = reader
         self._handling = handling
         self._judge = judge

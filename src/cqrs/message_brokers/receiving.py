@@ -3,11 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 import uuid
 from collections.abc import AsyncIterator, Hashable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["MessageSource", "PausableSource", "PostponingSource", "ReceivedMessage", "RevocableSource"]
+__all__ = [
+    "MessageSource",
+    "PausableSource",
+    "PostponingSource",
+    "ReceivedMessage",
+    "RevocableSource",
+    "offers",
+]
+
+
+def offers(source: object, port: Any) -> bool:
+    """Tell whether an object has all methods of a port, its own or passed on by ``__getattr__``.
+
+    ``isinstance`` does not see the latter since Python 3.12, so that a source that is wrapped into another
+    object would lose what it offers.
+
+    >>> offers(object(), MessageSource)
+    False
+    """
+    return not isinstance(source, type) and all(
+        callable(getattr(source, name, None)) for name in _methods_of(port)
+    )
+
+
+@functools.cache
+def _methods_of(port: Any) -> tuple[str, ...]:
+    return tuple(
+        name
+        for klass in inspect.getmro(port)
+        for name, value in vars(klass).items()
+        if callable(value) and not name.startswith("_")
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
