@@ -140,7 +140,7 @@ async def test_work_that_ends_is_what_waiting_brings() -> None:
 
 async def test_a_cancelled_waiter_takes_the_work_with_it() -> None:
     before = asyncio.all_tasks()
-    waiting = asyncio.create_task(Halt().unless(asyncio.sleep(3600)))
+    waiting = asyncio.create_task(Halt().unless(asyncio.Event().wait()))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
