@@ -15,6 +15,8 @@
     ├── SagaNotFoundError               the storage has no saga of this id (also a LookupError)
     ├── SagaConcurrencyError            another process executes the saga
     ├── SagaContextError                a context cannot be stored, or read (also a ValueError)
+    ├── SagaCompensatedError            a saga that was to be resumed is compensated instead (also a
+    │                                   RuntimeError; defined in ``cqrs.saga.errors``)
     ├── MessageBrokerError              a message broker did not do what was asked
     │   ├── MessageRefusedError         it, or its library, will not take the message, now or later
     │   └── BrokerUnavailableError      it cannot be reached, or does not answer; try again later
@@ -25,8 +27,11 @@
     ├── OutboxedEventError              an event has no stored form, so it was not added (also a ValueError)
     ├── EventCycleError                 follow-up events nest deeper than the limit
     ├── EventHandlingErrors             all errors of event handlers, collected (also an ExceptionGroup)
-    └── CircuitOpenError                a circuit breaker did not let the call through
-                                        (defined in ``cqrs.circuit_breaker.errors``)
+    ├── HTTPClientError                 a call of a service client failed; its kinds are in
+    │                                   ``cqrs.http.errors``
+    ├── CircuitOpenError                a circuit breaker did not let the call through
+    │                                   (defined in ``cqrs.circuit_breaker.errors``)
+    └── StoreError                      the store of a fleet of circuit breakers failed (defined there too)
 
 An error of the user's own code crosses the library unchanged.
 """
