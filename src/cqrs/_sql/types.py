@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import uuid
 from typing import Any
 
 from sqlalchemy.dialects import mysql
@@ -15,8 +16,19 @@ from cqrs._sql.library import sa
 
 __all__ = ["BigIntegerKey", "ExactText", "JsonText", "LargeBytes", "LargeText", "PortableUuid", "UtcDateTime"]
 
-PortableUuid = sa.Uuid
-"""A ``uuid.UUID``: UUID on PostgreSQL and MariaDB, 32 hexadecimal digits elsewhere."""
+
+class PortableUuid(TypeDecorator[uuid.UUID]):
+    """A ``uuid.UUID``: UUID on PostgreSQL, 32 hexadecimal digits elsewhere.
+
+    Also on MariaDB, whose own type UUID refuses a quarter of all numbers of 128 bits, such as digests; a
+    column of that type serves as well.
+    """
+
+    impl = sa.Uuid
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        return dialect.type_descriptor(sa.Uuid(native_uuid=dialect.name not in ("mysql", "mariadb")))
 
 
 def BigIntegerKey() -> sa.types.TypeEngine[int]:

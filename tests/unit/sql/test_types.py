@@ -43,6 +43,28 @@ async def test_uuids_come_back(database: Database) -> None:
     assert await round_trip(database, PortableUuid(), value) == value
 
 
+@pytest.mark.parametrize("digits", ["0" * 31 + "1", "f" * 32, "0123456789ab8def0123456789abcdef"])
+async def test_uuids_of_no_known_version_come_back(database: Database, digits: str) -> None:
+    value = uuid.UUID(digits)
+    assert await round_trip(database, PortableUuid(), value) == value
+
+
+@pytest.mark.parametrize("database", ["mariadb"], indirect=True)
+@pytest.mark.parametrize("column", ["UUID", "CHAR(32)"])
+async def test_either_column_that_mariadb_may_have_will_do(database: Database, column: str) -> None:
+    known, new = uuid.uuid4(), uuid.uuid4()
+    table = sa.table("things", sa.column("value", PortableUuid()))
+    async with database.engine.begin() as connection:
+        await connection.execute(sa.text(f"CREATE TABLE things (value {column} PRIMARY KEY)"))
+        await connection.execute(sa.text(f"INSERT INTO things VALUES ('{known.hex}')"))
+        await connection.execute(table.insert().values(value=new))
+        for value in (known, new):
+            found = await connection.scalars(sa.select(table.c.value).where(table.c.value == value))
+            assert list(found) == [value]
+        found = await connection.scalars(sa.select(table.c.value).where(table.c.value.in_([known, new])))
+        assert set(found) == {known, new}
+
+
 async def test_uuids_written_as_text_by_others_are_read(database: Database) -> None:
     value = uuid.uuid4()
     assert await round_trip(database, PortableUuid(), None, f"'{value.hex}'") == value
