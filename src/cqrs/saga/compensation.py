@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
+import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -21,6 +21,8 @@ from cqrs.saga.storage.enums import SagaStatus, SagaStepStatus
 __all__ = ["Compensation", "CompensationRetries"]
 
 _logger = logging.getLogger(__name__)
+
+_LARGEST = sys.float_info.max
 
 
 class CompensationRetries(NamedTuple):
@@ -52,7 +54,7 @@ def checked_retries(count: int, delay: float, backoff: float) -> CompensationRet
 
 
 def _factor(field: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= _LARGEST:
         raise PolicyError(field, value, "a finite number >= 1")
     return float(value)
 
@@ -168,7 +170,7 @@ class Compensation:
 
     async def _compensate(self, step: Acted, handler: SagaStepHandler[Any, Any]) -> Exception | None:
         saga_id = self._journal.saga_id
-        count, delay, backoff = self._retries
+        count, wait, backoff = self._retries
         attempt = 1
         while True:
             info = SagaStepInfo(
@@ -191,7 +193,8 @@ class Compensation:
                 self._log(logging.WARNING, "failed, and is tried again", info, error)
             finally:
                 leave(token)
-            await self._sleep(delay * backoff ** (attempt - 1))
+            await self._sleep(wait)
+            wait *= backoff  # a power would be too large for a float, some day
             await self._journal.ensure_lease()
             attempt += 1
 

@@ -212,6 +212,7 @@ async def test_a_mediator_can_be_set_up_from_its_parts() -> None:
             {"compensation_retry_backoff": 0.5},
             r"backoff=0\.5 is not allowed: it must be a finite number >= 1$",
         ),
+        ({"compensation_retry_backoff": 10**400}, "a finite number >= 1"),
     ],
 )
 def test_what_each_saga_would_be_refused_for_is_refused_at_once(wrong: dict[str, Any], part: str) -> None:

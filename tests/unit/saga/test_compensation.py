@@ -60,6 +60,15 @@ async def test_the_documented_defaults(storage: MemorySagaStorage) -> None:
     assert effects.count("undo A") == 3
 
 
+async def test_any_number_of_attempts_is_made(storage: MemorySagaStorage) -> None:
+    naps = Naps()
+    wishes.update({"act B": fail(), "undo A": fail()})
+    with pytest.raises(Boom):
+        await run(storage, compensation_retry_count=1100, compensation_retry_delay=0, sleep=naps)
+    assert effects.count("undo A") == 1100
+    assert set(naps.seconds) == {0}
+
+
 async def test_one_that_is_given_up_is_told_and_the_next_goes_on(
     storage: MemorySagaStorage, saga_id: uuid.UUID, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -77,6 +86,8 @@ async def test_one_that_is_given_up_is_told_and_the_next_goes_on(
     assert effects[-2:] == ["undo B", "undo A"]
     assert await status_of(storage, saga_id) is SagaStatus.FAILED
     assert "1 B compensate failed" in await lines_of(storage, saga_id)
+    log = await storage.get_step_history(saga_id)
+    assert [line.details for line in log if line.action == "compensate" and line.details] == ["Boom: undo"]
     assert await storage.get_sagas_with_failed_compensation(10) == [saga_id]
     records = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(records) == 1
