@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import dataclasses
 import random
 import sys
-import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,8 +16,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from tests.crash import forks
+from tests.crash.commands import LIMIT, command
 from tests.crash.effects import read
-from tests.crash.explore import warm
 from tests.crash.letters import (
     consume,
     create_letter_tables,
@@ -31,7 +28,6 @@ from tests.crash.letters import (
     written,
 )
 from tests.crash.points import CrashPoints
-from tests.crash.sagas import LIMIT, database
 from tests.servers.databases import create_engine
 
 POINTS_PER_TRANSACTION = 8  # roughly
@@ -94,16 +90,9 @@ class Counted:
     unhandled: int = 0
 
     @property
-    def is_good(self) -> bool:
-        bad = (
-            self.lost,
-            self.invented,
-            self.late_duplicates,
-            self.renamed,
-            self.handled_twice,
-            self.unhandled,
-        )
-        return not any(bad)
+    def problems(self) -> list[str]:
+        wrong = ("lost", "invented", "late_duplicates", "renamed", "handled_twice", "unhandled")
+        return [f"{name}: {getattr(self, name)}, not 0" for name in wrong if getattr(self, name)]
 
 
 class Post:
@@ -187,30 +176,14 @@ class Post:
         )
 
 
-def play(plan: Plan, folder: Path) -> Counted:
+def play(plan: Plan, folder: Path) -> tuple[dict[str, int], list[str]]:
     """Play a plan; to be called in a process without threads."""
     forks.expect(forks.run(lambda: asyncio.run(create_letter_tables(plan.url))))
     post = Post(plan, folder)
     with post.family:
-        return post.run()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.crash.outbox", description=__doc__)
-    parser.add_argument("--url", help="an empty database; default: a private PostgreSQL server")
-    for field in dataclasses.fields(Plan)[1:]:
-        parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default)
-    options = vars(parser.parse_args(arguments))
-    url = options.pop("url")
-    warm()
-    with database(url) as found, tempfile.TemporaryDirectory(prefix="holdfast-outbox-") as folder:
-        began = time.monotonic()
-        counted = play(Plan(found, **options), Path(folder))
-        seconds = time.monotonic() - began
-    for name, value in {**dataclasses.asdict(counted), "seconds": round(seconds, 1)}.items():
-        print(f"{name.replace('_', ' '):45} {value:>10}")
-    return 0 if counted.is_good else 1
+        counted = post.run()
+    return dataclasses.asdict(counted), counted.problems
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("tests.crash.outbox", __doc__, Plan, play))

@@ -5,27 +5,22 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import dataclasses
 import random
 import sys
-import tempfile
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.crash import forks
+from tests.crash.commands import LIMIT, command
 from tests.crash.crowd import execute_orders, recover_until_told, wait_until_settled
-from tests.crash.explore import warm
 from tests.crash.points import CrashPoints
 from tests.crash.storages import create_tables_at
-from tests.crash.tally import Tally, tally
+from tests.crash.tally import tally
 
 POINTS_PER_SAGA = 20  # roughly: so that a doomed process dies somewhere in the middle of its work
-LIMIT = 3600  # s, for any child
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,49 +125,15 @@ class Crowd:
         return CrashPoints(self.random.randint(1, points))
 
 
-def play(plan: Plan, folder: Path) -> tuple[Tally, Deaths]:
+def play(plan: Plan, folder: Path) -> tuple[dict[str, object], list[str]]:
     """Play a plan; to be called in a process without threads."""
     forks.expect(forks.run(lambda: asyncio.run(create_tables_at(plan.url))))
     crowd = Crowd(plan, folder)
     with crowd.family:
         crowd.run()
-    return asyncio.run(tally(plan.url, crowd.effects, dict(crowd.orders))), crowd.deaths
-
-
-@contextmanager
-def database(url: str | None) -> Iterator[str]:
-    """Return the URL, or that of a new private PostgreSQL server."""
-    if url is not None:
-        yield url
-        return
-    from tests.servers.postgres import PostgresServer, fresh_postgres
-
-    with PostgresServer() as server, fresh_postgres(server.url) as fresh:
-        yield fresh.render_as_string(hide_password=False)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.crash.sagas", description=__doc__)
-    parser.add_argument("--url", help="an empty database; default: a private PostgreSQL server")
-    for field in dataclasses.fields(Plan)[1:]:
-        parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default)
-    options = vars(parser.parse_args(arguments))
-    url = options.pop("url")
-    warm()
-    with database(url) as found, tempfile.TemporaryDirectory(prefix="holdfast-sagas-") as folder:
-        began = time.monotonic()
-        result, deaths = play(Plan(found, **options), Path(folder))
-        seconds = time.monotonic() - began
-    for name, value in {
-        **dataclasses.asdict(deaths),
-        **result.figures(),
-        "seconds": round(seconds, 1),
-    }.items():
-        print(f"{name.replace('_', ' '):45} {value:>10}")
-    for problem in result.problems[:20]:
-        print(problem)
-    return 1 if result.problems else 0
+    found = asyncio.run(tally(plan.url, crowd.effects, dict(crowd.orders)))
+    return {**dataclasses.asdict(crowd.deaths), **found.figures()}, found.problems
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("tests.crash.sagas", __doc__, Plan, play))
