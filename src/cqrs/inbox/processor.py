@@ -10,14 +10,15 @@ import itertools
 import logging
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from cqrs._sql.clock import utc_now
+from cqrs._sql.errors import is_transient
 from cqrs._sql.library import aio, sa
 from cqrs._sql.sessions import SessionFactory, check_session_factory
 from cqrs.circuit_breaker import validation
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_DEADLOCKS = 10
+_MOST_TRIES = 10
 _FIRST_WAIT = 0.01
 
 _session: contextvars.ContextVar[aio.AsyncSession | None] = contextvars.ContextVar(
@@ -133,7 +134,7 @@ class InboxProcessor:
             except DBAPIError as error:
                 # On MySQL, several that wait for one that is rolled back lock each other out: one of them
                 # gets on, and the others are told to try again. Nothing has been done yet.
-                if not _is_deadlock(error) or attempt == _DEADLOCKS:
+                if not is_transient(error) or attempt == _MOST_TRIES:
                     raise
                 await inbox.session.rollback()
                 # At random: those that have hit each other must not do so again.
@@ -170,14 +171,6 @@ class InboxProcessor:
             total += len(ids)
             if len(ids) < size:
                 return total
-
-
-def _is_deadlock(error: DBAPIError) -> bool:
-    """Tell whether the database has chosen this transaction to give way to another one."""
-    original: Any = error.orig
-    arguments: Sequence[object] = getattr(original, "args", ())
-    is_named = getattr(original, "sqlstate", None) in ("40P01", "40001")
-    return is_named or any(number in arguments[:1] for number in (1213, 1020))
 
 
 @contextlib.contextmanager

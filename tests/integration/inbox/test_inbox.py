@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import uuid
 from typing import Any
 
@@ -246,3 +247,28 @@ async def test_many_that_wait_for_failing_ones_handle_it_once(
 async def test_what_is_no_identity_is_refused(processor: InboxProcessor, wrong: Any) -> None:
     with pytest.raises(ConfigurationTypeError, match="a message is identified by"):
         await processor.process(wrong, note)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("busy", "tries"), [(True, 2), (False, 1)])
+async def test_only_a_conflict_that_passes_is_tried_again(
+    processor: InboxProcessor, monkeypatch: pytest.MonkeyPatch, busy: bool, tries: int
+) -> None:
+    driver = sqlite3.OperationalError("from the driver")
+    driver.sqlite_errorcode = sqlite3.SQLITE_BUSY if busy else sqlite3.SQLITE_FULL
+    register, calls = SqlAlchemyInboxRepository.register, 0
+
+    async def failing_once(self: Any, *arguments: Any, **options: Any) -> bool:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise sa.exc.OperationalError("INSERT", {}, driver)
+        return await register(self, *arguments, **options)
+
+    monkeypatch.setattr(SqlAlchemyInboxRepository, "register", failing_once)
+    if busy:
+        assert not (await processor.process("7", note)).is_duplicate
+    else:
+        with pytest.raises(sa.exc.OperationalError, match="from the driver"):
+            await processor.process("7", note)
+    assert calls == tries
