@@ -6,7 +6,6 @@ import dataclasses
 import enum
 from collections.abc import Callable
 
-from cqrs.circuit_breaker.errors import CircuitOpenError
 from cqrs.circuit_breaker.protocol import ICircuitBreaker, is_rejection
 from cqrs.circuit_breaker.timing import Backoff
 from cqrs.exceptions import BrokerUnavailableError, MessageRefusedError
@@ -53,7 +52,7 @@ def classify(error: Exception, circuit_breaker: ICircuitBreaker | None = None) -
     >>> classify(ConnectionResetError()), classify(ValueError())
     (<FailureKind.UNAVAILABLE: 'unavailable'>, <FailureKind.OTHER: 'other'>)
     """
-    if isinstance(error, CircuitOpenError) or is_rejection(error, circuit_breaker):
+    if is_rejection(error, circuit_breaker):
         return FailureKind.REJECTED
     if isinstance(error, MessageRefusedError):
         return FailureKind.REFUSED

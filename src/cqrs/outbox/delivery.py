@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from cqrs.circuit_breaker.breaker import CircuitBreaker
 from cqrs.circuit_breaker.errors import CircuitOpenError
-from cqrs.circuit_breaker.protocol import ICircuitBreaker, IGuardingCircuitBreaker
-from cqrs.exceptions import BrokerUnavailableError, ConfigurationTypeError
+from cqrs.circuit_breaker.protocol import ICircuitBreaker
+from cqrs.exceptions import ConfigurationTypeError
+from cqrs.message_brokers.connecting import not_cancelled
 from cqrs.message_brokers.protocol import Message, MessageBroker
 from cqrs.outbox.attempts import UNCOUNTED, FailureKind, classify
+from cqrs.outbox.guarding import AllUnavailable, guarded, whole
 
 __all__ = ["Delivery", "Outgoing", "Sender"]
-
-CIRCUIT = "cqrs.outbox"
-"""Name of the circuit, where the breaker has many."""
-
 
 _FAILURES_IN_A_ROW = 3
 """So many at least tell of the broker, and not of one message."""
@@ -60,14 +58,6 @@ class Delivery:
         return [number for number in self.batch if number not in tried]
 
 
-class _AllUnavailable(Exception):
-    """Tells a circuit breaker that a whole batch has failed."""
-
-    def __init__(self, results: list[Exception | None]) -> None:
-        super().__init__(str(results[0]))
-        self.results = results
-
-
 class Sender:
     """Sends batches through a broker: all at once where it can, else one by one, some at the same time.
 
@@ -98,7 +88,7 @@ class Sender:
         registry = None if isinstance(circuit_breaker, CircuitBreaker) else circuit_breaker
         self._rejects: ICircuitBreaker | None = registry
         many = getattr(broker, "send_messages", None)
-        self._many = None if many is None else guarded(circuit_breaker, _whole(many, registry))
+        self._many = None if many is None else guarded(circuit_breaker, whole(many, registry))
         # After a batch that failed as a whole: one message may have held up all others, for ever.
         self._doubtful = False
         self._one = guarded(circuit_breaker, broker.send_message)
@@ -131,7 +121,7 @@ class Sender:
             return
         results: Sequence[Any]
         try:
-            async with asyncio.timeout(limit):
+            async with not_cancelled(), asyncio.timeout(limit):
                 answer: object = await send([outgoing.message for outgoing in batch])
             if not isinstance(answer, (list, tuple)):
                 raise ConfigurationTypeError(
@@ -143,10 +133,8 @@ class Sender:
                 raise ConfigurationTypeError(
                     f"send_messages returned {len(results)} results for {len(batch)} messages"
                 )
-        except _AllUnavailable as error:
+        except AllUnavailable as error:
             results = error.results
-        except asyncio.CancelledError as error:
-            results = [_stray(error, batch[0])] * len(batch)
         except Exception as error:
             self._note_rejection(delivery, error)
             results = [error] * len(batch)
@@ -173,10 +161,8 @@ class Sender:
     async def send_one(self, outgoing: Outgoing) -> Exception | None:
         """Send one message; return its error."""
         try:
-            async with asyncio.timeout(self._send_timeout):
+            async with not_cancelled(), asyncio.timeout(self._send_timeout):
                 await self._one(outgoing.message)
-        except asyncio.CancelledError as error:
-            return _stray(error, outgoing)
         except Exception as error:
             return error
         return None
@@ -234,68 +220,6 @@ class _Run:
             if self._unavailable >= self._limit:  # a broker that hangs would cost a timeout per message
                 delivery.stopped = True
             return
-
-
-def guarded(
-    circuit_breaker: CircuitBreaker | ICircuitBreaker | None, function: Callable[..., Awaitable[Any]]
-) -> Callable[..., Awaitable[Any]]:
-    """Return ``function`` guarded by a circuit, a registry of circuits, or nothing.
-
-    Raises:
-        ConfigurationTypeError: it is no circuit breaker.
-    """
-    if circuit_breaker is None:
-        return function
-    if isinstance(circuit_breaker, CircuitBreaker):
-
-        async def through_circuit(*arguments: Any) -> Any:
-            async with circuit_breaker.permit():
-                return await function(*arguments)
-
-        return through_circuit
-    if isinstance(circuit_breaker, IGuardingCircuitBreaker) or callable(
-        getattr(circuit_breaker, "call", None)
-    ):
-        breaker = circuit_breaker
-
-        async def through_registry(*arguments: Any) -> Any:
-            return await breaker.call(CIRCUIT, function, *arguments)
-
-        return through_registry
-    raise ConfigurationTypeError(
-        f"circuit_breaker must be a CircuitBreaker or an ICircuitBreaker, not {circuit_breaker!r}"
-    )
-
-
-def _whole(
-    send_messages: Callable[[Sequence[Message]], Awaitable[list[Exception | None]]],
-    rejects: ICircuitBreaker | None,
-) -> Callable[[Sequence[Message]], Awaitable[list[Exception | None]]]:
-    """Return ``send_messages`` raising when not one message was sent, for want of a broker."""
-
-    async def send(messages: Sequence[Message]) -> list[Exception | None]:
-        results = await send_messages(messages)
-        if isinstance(results, list) and results and all(_is_unavailable(each, rejects) for each in results):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise _AllUnavailable(results)
-        return results
-
-    return send
-
-
-def _stray(error: asyncio.CancelledError, outgoing: Outgoing) -> BrokerUnavailableError:
-    """Return what a cancellation means that nobody has asked for: the client of the broker was closed, say.
-
-    Raises:
-        CancelledError: this task is to end.
-    """
-    task = asyncio.current_task()
-    if task is None or task.cancelling():
-        raise error
-    return BrokerUnavailableError(outgoing.message.topic, "its client has cancelled the sending")
-
-
-def _is_unavailable(result: Any, rejects: ICircuitBreaker | None) -> bool:
-    return isinstance(result, Exception) and classify(result, rejects) in UNCOUNTED
 
 
 def _chains(batch: Iterable[Outgoing]) -> Iterable[list[Outgoing]]:

@@ -17,6 +17,7 @@ from cqrs.circuit_breaker.breaker import CircuitBreaker
 from cqrs.circuit_breaker.protocol import ICircuitBreaker
 from cqrs.circuit_breaker.timing import Backoff
 from cqrs.exceptions import ConfigurationError
+from cqrs.message_brokers.connecting import not_cancelled
 from cqrs.message_brokers.protocol import MessageBroker
 from cqrs.outbox.attempts import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS
 from cqrs.outbox.codec import check_compressor
@@ -252,11 +253,9 @@ class OutboxRelay:
     async def _work(self) -> float:
         """Make a turn; return the seconds to wait after it."""
         try:
-            result = await self._turn.make()
-        except (Exception, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
-                raise  # else it comes from a driver that was closed, and must not end this silently
+            async with not_cancelled():  # a driver that is closed must not end this silently
+                result = await self._turn.make()
+        except Exception as error:
             self.statistics.errors += 1
             pause = self._polling.after_error()
             logger.warning("the outbox cannot be read, next attempt in %.1f s: %s", pause, in_short(error))
@@ -268,16 +267,13 @@ class OutboxRelay:
         if not seconds or any(event.is_set() for event in events):
             await asyncio.sleep(0)
             return
-        waits: list[asyncio.Task[Any]] = [asyncio.ensure_future(event.wait()) for event in events]
-        waits.append(asyncio.ensure_future(self._sleep_for(seconds)))
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(event.wait()) for event in events]
+        waits.append(asyncio.ensure_future(self._sleep(seconds)))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
-
-    async def _sleep_for(self, seconds: float) -> None:
-        await self._sleep(seconds)
 
     def _start_listening(self) -> asyncio.Task[None] | None:
         engine = self._store.engine() if self._listen else None
