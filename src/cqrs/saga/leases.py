@@ -65,7 +65,7 @@ class Lease:
             SagaConcurrencyError: another run has taken over.
             Exception: the storage failed, so it is not known.
         """
-        if not self.lost and self.clock() - self.touched > self.patience:
+        if not self.lost and self.is_doubtful:
             await self.prolong()
         if self.lost:
             raise SagaConcurrencyError(self.saga_id, "its lease was lost, another run has taken over")

@@ -33,7 +33,6 @@ from cqrs.saga.doubts import doubts, doubts_of, in_reverse, log_doubts, log_fail
 from cqrs.saga.errors import SagaCompensatedError, describe
 from cqrs.saga.history import Place
 from cqrs.saga.journal import Journal, Sleep
-from cqrs.saga.leases import Lease
 from cqrs.saga.models import ContextT, FailedCompensation, SagaStepResult
 from cqrs.saga.plan import SagaPlan, StepPlan
 from cqrs.saga.resumption import resume
@@ -165,22 +164,18 @@ class SagaTransaction(Generic[ContextT]):
         run, saga_id, position = self._journal.run, self.saga_id, len(self._acted)
         if self._status is SagaStatus.COMPENSATING or self._status is SagaStatus.FAILED:
             await self._finish_compensation(self._status)
-        try:
-            if self._status is None:
-                await run.create_saga(saga_id, self._saga_name, self._encode(self.context))
-                self._journal.must_release = True
-            if self._status is not SagaStatus.RUNNING:
-                await run.update_status(saga_id, SagaStatus.RUNNING)
-            goes_on = position < len(self._plan.steps)
-            if goes_on:
-                name = self._plan.steps[position].name
-                await run.log_step(saga_id, name, "act", _STEP_STARTED, position=position)
-            else:  # a storage without runs was interrupted in the last commit
-                await run.update_status(saga_id, SagaStatus.COMPLETED)
-            await self._journal.commit()
-        except Exception:
-            self._state = _State.ENDED
-            raise
+        if self._status is None:
+            await run.create_saga(saga_id, self._saga_name, self._encode(self.context))
+            self._journal.must_release = True
+        if self._status is not SagaStatus.RUNNING:
+            await run.update_status(saga_id, SagaStatus.RUNNING)
+        goes_on = position < len(self._plan.steps)
+        if goes_on:
+            name = self._plan.steps[position].name
+            await run.log_step(saga_id, name, "act", _STEP_STARTED, position=position)
+        else:  # a storage without runs was interrupted in the last commit
+            await run.update_status(saga_id, SagaStatus.COMPLETED)
+        await self._journal.commit()
         self._begun = True
         if not goes_on:
             self._journal.is_over()
@@ -196,13 +191,24 @@ class SagaTransaction(Generic[ContextT]):
         if self._state is not _READY:
             self._refuse()
         self._state = _BUSY  # and so it stays when what is not an ``Exception`` leaves this method
-        if not self._begun and not await self._begin():
-            raise StopAsyncIteration
+        try:
+            if self._begun or await self._begin():
+                return await self._advance()
+        except Exception as error:
+            self._state = _State.ENDED
+            if not isinstance(error, StopAsyncIteration):
+                raise
+            what = f"saga {self.saga_id} ({self._saga_name}): a step or its storage raised StopAsyncIteration"
+            raise RuntimeError(what) from error  # as it is, it would pass for the end of the saga
+        raise StopAsyncIteration
+
+    async def _advance(self) -> SagaStepResult[ContextT, Any]:
+        """Let the next step act, and make that durable."""
         journal, steps, position = self._journal, self._plan.steps, len(self._acted)
         step = steps[position]
         lease = journal.lease
-        if lease is not None and (lease.lost or journal.clock() - lease.touched > lease.patience):
-            await self._ensure(lease)
+        if lease is not None and lease.is_doubtful:
+            await lease.ensure()
         attempt = 1
         if self._starts:
             attempt, self._starts = self._starts + 1, 0
@@ -216,11 +222,6 @@ class SagaTransaction(Generic[ContextT]):
                 outcome = await step.step(call, self.scope)
         except Exception as error:
             await self._act_failed(step, call, error)
-            if isinstance(error, StopAsyncIteration):
-                # As it is, it would end the iteration, as if all steps had acted.
-                raise RuntimeError(
-                    f"saga {self.saga_id} ({self._saga_name}): {step.name}.act raised StopAsyncIteration"
-                ) from error
             raise
         if type(outcome) is Outcome or self.events or self.fallbacks or announced() is not None:
             outcome = self._take(outcome)
@@ -260,13 +261,6 @@ class SagaTransaction(Generic[ContextT]):
             result.saga_id = saga_id
         return cast("SagaStepResult[ContextT, Any]", result)
 
-    async def _ensure(self, lease: Lease) -> None:
-        try:
-            await lease.ensure()
-        except Exception:
-            self._state = _State.ENDED
-            raise
-
     def _take(self, outcome: Any) -> Any:
         """Note events and fallbacks of the step that has acted, if there are any; return the rest."""
         self.events = self.fallbacks = ()
@@ -289,7 +283,6 @@ class SagaTransaction(Generic[ContextT]):
     # ------------------------------------------------------------ backward
 
     async def _act_failed(self, step: StepPlan, call: StepCall, error: Exception) -> None:
-        self._state = _State.ENDED
         if call.handler is not None and call.failure is None:  # it has acted; what came after it failed
             name = step.name_of(call.handler)
             await self._recording_failed(Acted(step.position, name, call.handler), error)
@@ -314,7 +307,6 @@ class SagaTransaction(Generic[ContextT]):
 
     async def _recording_failed(self, acted: Acted, error: Exception) -> None:
         """Compensate a step that has acted without that being durable, and those before it."""
-        self._state = _State.ENDED
         if isinstance(error, SagaConcurrencyError):
             return
         run = self._journal.run
@@ -355,7 +347,6 @@ class SagaTransaction(Generic[ContextT]):
 
     async def _finish_compensation(self, status: SagaStatus) -> NoReturn:
         """Compensate what is left of a saga that was resumed in one of the two backward states."""
-        self._state = _State.ENDED
         compensation = self._compensation()
         if status is SagaStatus.COMPENSATING or self._to_compensate():
             await self._journal.run.update_status(self.saga_id, SagaStatus.COMPENSATING)

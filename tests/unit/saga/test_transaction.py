@@ -337,11 +337,35 @@ async def test_no_error_of_a_step_passes_for_the_end_of_the_iteration(
 ) -> None:
     exhausted = StopAsyncIteration()  # what ``await anext(...)`` raises when there is nothing left
     wishes["act B"] = fail(exhausted)
-    with pytest.raises(RuntimeError, match=r"\(Shop\): B.act raised StopAsyncIteration") as raised:
+    with pytest.raises(RuntimeError, match=r"\(Shop\): a step or .* raised StopAsyncIteration$") as raised:
         await run(storage, saga_id=saga_id)
     assert raised.value.__cause__ is exhausted
     assert effects == ["act A", "act B", "undo A"]
     assert await status_of(storage, saga_id) is SagaStatus.FAILED
+
+
+@pytest.mark.parametrize("call", ["create_saga", "update_status", "log_step", "update_context", "commit"])
+@pytest.mark.parametrize("failing", [[], ["act B"], ["act B", "undo A"]])
+async def test_no_error_of_a_storage_does_either(call: str, failing: list[str]) -> None:
+    wishes.update({name: fail() for name in failing})
+    at, ends = 0, []
+    while True:
+        storage = FaultySagaStorage(error=StopAsyncIteration)
+
+        def fails(_: int, name: str, at: int = at, made: list[str] = storage.calls) -> bool:
+            return name == call and made.count(call) >= at  # that one, and all after it
+
+        storage.fails = fails
+        with contextlib.suppress(Boom, RuntimeError):
+            async with transaction(storage) as saga:
+                async for _ in saga:
+                    pass
+                ends.append(await status_of(storage, saga.saga_id))
+        if storage.calls.count(call) < at:
+            break
+        at += 1
+    assert at > 1
+    assert ends == ([] if failing else [SagaStatus.COMPLETED])
 
 
 # ---------------------------------------------------------------- fallbacks
