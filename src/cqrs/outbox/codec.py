@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_PAYLOAD_BYTES", "EncodedEvent", "UndecodableEvent", "check_compressor", "decode", "encode"]
 
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024 - 1
-"""What a MEDIUMBLOB holds."""
+"""What a MEDIUMBLOB holds, which the table of another program may have."""
 
 _LONGEST_TEXT = 255
 

@@ -10,10 +10,9 @@ from sqlalchemy import event
 
 from cqrs._sql.library import orm, sa
 from cqrs._sql.rebinding import MovableModel
-from cqrs._sql.types import BigIntegerKey, LargeText, PortableUuid, UtcDateTime
+from cqrs._sql.types import BigIntegerKey, LargeBytes, LargeText, PortableUuid, UtcDateTime
 from cqrs.exceptions import ConfigurationTypeError
 from cqrs.outbox.notifications import notify_after_insert
-from cqrs.outbox.payload_type import PayloadBytes
 
 __all__ = ["OutboxModel", "rebind_outbox_model"]
 
@@ -71,7 +70,7 @@ def build_table(metadata: sa.MetaData, name: str) -> sa.Table:
         sa.Column("flush_counter", sa.SmallInteger, nullable=False, default=0, server_default="0"),
         sa.Column("event_name", sa.String(255), nullable=False),
         sa.Column("topic", sa.String(255), nullable=False),
-        sa.Column("payload", PayloadBytes(), nullable=False),
+        sa.Column("payload", LargeBytes(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False, default=_now),
         # Not in tables that other programs have made: nullable, so that they can be added.
         sa.Column("headers", LargeText(), nullable=True),

@@ -56,5 +56,5 @@ def _larger_payload(connection: sa.Connection, table: sa.Table, found: object) -
     if connection.dialect.name not in _MYSQL or str(found).split("(")[0].upper() not in ("BLOB", "TINYBLOB"):
         return []
     name = connection.dialect.identifier_preparer.format_table(table)
-    connection.exec_driver_sql(f"ALTER TABLE {name} MODIFY payload MEDIUMBLOB NOT NULL")
-    return [f"{table.name}.payload as MEDIUMBLOB"]
+    connection.exec_driver_sql(f"ALTER TABLE {name} MODIFY payload LONGBLOB NOT NULL")
+    return [f"{table.name}.payload as LONGBLOB"]
