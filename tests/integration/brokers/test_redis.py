@@ -210,14 +210,18 @@ async def test_a_stream_that_was_removed_is_made_anew(place: RedisPlace, client:
         assert reader.lost
 
 
-async def test_a_cluster_has_streams_too(redis_cluster: RedisCluster) -> None:
+@pytest.mark.parametrize("library", ["redis", "valkey"])
+async def test_a_cluster_has_streams_too(redis_cluster: RedisCluster, library: str) -> None:
+    module = pytest.importorskip(f"{library}.asyncio.cluster")
+    client = getattr(module, f"{library.capitalize()}Cluster").from_url(redis_cluster.url.removesuffix("/0"))
     url = redis_cluster.url.replace("redis://", "redis+cluster://").removesuffix("/0")
-    messages = [Message("Counted", f"numbers-{number % 5}", number) for number in range(20)]
-    async with RedisMessageBroker(url) as broker:
+    streams = [f"{library}-{number}" for number in range(5)]
+    messages = [Message("Counted", streams[number % 5], number) for number in range(20)]
+    async with RedisMessageBroker(client) as broker:
         assert await broker.send_messages(messages) == [None] * 20
-        await broker.send_message(Message("Counted", "numbers-0", 20))
-    for number in range(5):
-        async with reading(RedisMessageSource(url, [f"numbers-{number}"], "group", min_idle=0.6)) as reader:
+        await broker.send_message(Message("Counted", streams[0], 20))
+    for number, stream in enumerate(streams):
+        async with reading(RedisMessageSource(url, [stream], "group", min_idle=0.6)) as reader:
             received = await reader.take(5 if number == 0 else 4)
             assert await reader.source.retry(received[0], 0.0)
             assert (await reader.next()).attempt == 2
@@ -227,12 +231,11 @@ async def test_a_cluster_has_streams_too(redis_cluster: RedisCluster) -> None:
 @pytest.mark.parametrize("library", ["redis", "valkey"])
 async def test_the_address_of_a_client_of_the_application_is_enough(place: RedisPlace, library: str) -> None:
     module = pytest.importorskip(f"{library}.asyncio")
-    client = getattr(module, library.capitalize()).from_url(place.url, decode_responses=True)
-    async with RedisMessageBroker(client) as broker:
-        await broker.send_message(place.message(1))
-    async with reading(RedisMessageSource(client, [place.topic], "group")) as reader:
-        assert (await reader.next()).body == b'{"number":1}'
-    await client.aclose()
+    async with getattr(module, library.capitalize()).from_url(place.url, decode_responses=True) as client:
+        async with RedisMessageBroker(client) as broker:
+            await broker.send_message(place.message(1))
+        async with reading(RedisMessageSource(client, [place.topic], "group")) as reader:
+            assert (await reader.next()).body == b'{"number":1}'
 
 
 async def test_a_client_that_decodes_is_refused(place: RedisPlace) -> None:

@@ -89,6 +89,9 @@ class StreamServer:
         if encoder is not None and encoder().decode_responses:
             await self._end(client)
             raise ConfigurationError("a client of streams has to return bytes: without decode_responses")
+        if getattr(client, "cluster_error_retry_attempts", None) == 0:
+            # redis-py 5 and valkey-py count the first try of a pipeline as well, and would make none.
+            client.cluster_error_retry_attempts = 1
         try:
             await client.ping()
         except BaseException:
