@@ -41,6 +41,10 @@ class Fallback(FallbackPair):
     handler_bases: ClassVar[tuple[type[Any], ...]] = (SagaStepHandler,)
     declares: ClassVar[tuple[str, ...]] = ("context type", "response type")
 
+    # The same class: ``primary`` for all who handle fallbacks, ``step`` for ``dataclasses.replace``.
+    primary: type[SagaStepHandler[Any, Any]] = dataclasses.field(init=False)
+    step: type[SagaStepHandler[Any, Any]] = dataclasses.field(kw_only=True, compare=False)
+
     def __init__(
         self,
         step: type[SagaStepHandler[Any, Any]],
@@ -49,11 +53,7 @@ class Fallback(FallbackPair):
         circuit_breaker: ICircuitBreaker | None = None,
     ) -> None:
         super().__init__(step, fallback, failure_exceptions, circuit_breaker)
-
-    @property
-    def step(self) -> type[SagaStepHandler[Any, Any]]:
-        """The step class that is asked first."""
-        return self.primary
+        object.__setattr__(self, "step", step)
 
     def __repr__(self) -> str:
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -65,6 +66,17 @@ def test_the_fields_have_the_documented_names_and_order() -> None:
 def test_what_does_not_fit_together_is_refused(arguments: Any, part: str) -> None:
     with pytest.raises(TypeError, match=part):
         Fallback(*arguments)
+
+
+def test_a_copy_may_differ_in_some_fields() -> None:
+    breaker = CircuitBreakers()
+    declared = Fallback(Card, Invoice, (OSError,))
+    assert dataclasses.replace(declared, circuit_breaker=breaker) == Fallback(
+        Card, Invoice, (OSError,), breaker
+    )
+    assert dataclasses.replace(declared, step=Invoice, fallback=Card) == Fallback(Invoice, Card, (OSError,))
+    with pytest.raises(TypeError, match="must handle the same context type"):
+        dataclasses.replace(declared, fallback=ForInt)
 
 
 def test_fallbacks_nest() -> None:
