@@ -23,6 +23,7 @@ from cqrs.saga.saga import Saga
 from cqrs.saga.storage.protocol import ISagaStorage
 from cqrs.saga.worker_reports import RecoveryEvent, RecoveryListener, RecoveryResult, Telling
 from cqrs.saga.worker_sagas import KnownSaga, known_sagas
+from cqrs.saga.worker_surveys import Surveys
 from cqrs.saga.worker_waiting import Overdue, until_first, within
 
 __all__ = ["RecoveryEvent", "RecoveryResult", "RecoveryWorker"]
@@ -31,9 +32,6 @@ _logger = logging.getLogger(__name__)
 
 JITTER = 0.2
 """An interval is longer by up to this share, so that the workers of a fleet do not ask in step."""
-
-POLLS_PER_SURVEY = 12
-"""So many polls come between two surveys, once each of the surveys was made."""
 
 STORAGE_BACKOFF = Backoff(initial=1.0, multiplier=2.0, max=60.0, jitter=0.2)
 MOST_REMEMBERED = 10_000
@@ -126,7 +124,7 @@ class RecoveryWorker:
         self._deliver = deliver
         self._clock, self._sleep, self._random = clock, sleep, random
         self._telling = Telling(on_event)
-        self._surveys = (self._survey_names, self._survey_exhausted, self._survey_compensations)
+        self._surveys = Surveys(storage, self._sagas, self._limit, self._attempts, self._telling)
         self._failures: dict[uuid.UUID, tuple[int, float]] = {}
         """How often a saga has failed here in a row, and until when it should not come again."""
         self._active: dict[uuid.UUID, asyncio.Task[None]] = {}
@@ -214,9 +212,7 @@ class RecoveryWorker:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        result.unknown_names = await self._survey_names()
-        result.exhausted = await self._survey_exhausted()
-        result.failed_compensations = await self._survey_compensations()
+        await self._surveys.make_all(result)
         return result
 
     # ------------------------------------------------------------------ the loop
@@ -232,17 +228,15 @@ class RecoveryWorker:
                 error = _unless_cancelled(raised)
                 errors, pause = errors + 1, STORAGE_BACKOFF.duration(errors + 1, self._random())
                 self._telling.storage_failed(error, pause, errors)
-            turn += (
-                1  # also after an error: a survey that fails every time must not keep others from their turn
-            )
+            turn += 1  # also after an error: a survey that always fails must not keep others from their turn
             if pause:
                 await until_first([self._sleep(pause), self._stopping.wait()])
 
     async def _turn(self, number: int, more: bool) -> bool:
         """Ask the storage one question; return whether to ask again at once, as there is probably more."""
-        survey = _survey_of(number, len(self._surveys))
+        survey = self._surveys.of_turn(number)
         if survey is not None:
-            await self._surveys[survey]()
+            await survey()
             return more
         began = False
         found = await self._find()
@@ -351,23 +345,6 @@ class RecoveryWorker:
         while len(self._failures) > MOST_REMEMBERED:
             del self._failures[next(iter(self._failures))]
 
-    # ------------------------------------------------------------------ surveys
-
-    async def _survey_names(self) -> list[str]:
-        names = await self._storage.get_unfinished_names()
-        return self._telling.unknown([name for name in names if name not in self._sagas])
-
-    async def _survey_exhausted(self) -> list[uuid.UUID]:
-        ids = await self._storage.get_exhausted_sagas(self._limit, self._attempts, list(self._sagas))
-        return self._telling.exhausted(ids, self._attempts)
-
-    async def _survey_compensations(self) -> list[uuid.UUID]:
-        try:
-            ids = await self._storage.get_sagas_with_failed_compensation(self._limit, list(self._sagas))
-        except NotImplementedError:  # a storage that cannot tell
-            return []
-        return self._telling.given_up(ids)
-
 
 def _unless_cancelled(raised: Exception | asyncio.CancelledError) -> Exception:
     """Return an error; a cancellation of this task is raised, one that a driver lets out is no such."""
@@ -379,18 +356,3 @@ def _unless_cancelled(raised: Exception | asyncio.CancelledError) -> Exception:
     error = RuntimeError("the storage cancelled what it was asked")
     error.__cause__ = raised
     return error
-
-
-def _survey_of(turn: int, surveys: int) -> int | None:
-    """Return which survey is made in a turn; polls come between: soon at first, then rarely.
-
-    >>> [_survey_of(turn, 3) for turn in range(7)]
-    [None, 0, None, 1, None, 2, None]
-    >>> [(turn, _survey_of(turn, 3)) for turn in range(6, 60) if _survey_of(turn, 3) is not None]
-    [(18, 0), (31, 1), (44, 2), (57, 0)]
-    """
-    if turn < 2 * surveys:
-        return turn // 2 if turn % 2 else None
-    later = turn - 2 * surveys
-    period = POLLS_PER_SURVEY + 1
-    return later // period % surveys if later % period == POLLS_PER_SURVEY else None
