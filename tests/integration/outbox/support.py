@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cqrs.outbox.models import OutboxModel
+from cqrs.outbox.relay import OutboxRelay
 from cqrs.outbox.sqlalchemy import SqlAlchemyOutboxedEventRepository
 from tests.servers.databases import Database
 
@@ -65,6 +66,12 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - nobody tells when
             await asyncio.sleep(0.002)
+
+
+async def drain(made: OutboxRelay) -> None:
+    """Make turns until nothing is due."""
+    while (await made.run_once()).claimed:
+        pass
 
 
 async def set_payload(database: Database, payload: bytes, *numbers: int) -> None:

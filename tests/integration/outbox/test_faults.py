@@ -11,6 +11,7 @@ import pytest
 
 from cqrs.message_brokers.protocol import Message
 from cqrs.outbox.relay import OutboxRelay
+from cqrs.testing import FakeClock
 from tests.integration.outbox.support import add, create_table, execute, rows, statuses, until
 from tests.servers.databases import Database
 from tests.unit.outbox.brokers import BatchBroker, SingleBroker
@@ -200,6 +201,33 @@ async def test_an_unwritten_settlement_is_written_again(
     assert await statuses(database) == ["produced", "produced"]
     assert made.statistics.errors == 2
     assert made.statistics.overtaken == 0
+
+
+async def test_what_could_not_be_marked_within_the_lease_is_sent_again_with_the_same_id(
+    database: Database, monkeypatch: pytest.MonkeyPatch, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await add(database, joined())
+    broker = SingleBroker()
+    made = OutboxRelay(database.session_factory, broker, clock=clock, sleep=clock.sleep)
+
+    async def broken(*_: Any) -> int:
+        clock.advance(10)
+        raise OSError("no disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(made._store, "settle", broken)
+        task = asyncio.ensure_future(made.run_once())
+        while not task.done():
+            await until(lambda: task.done() or clock.sleepers > 0)
+            clock.advance(10)
+    assert "they will be sent again: OSError: no disk" in caplog.text
+    assert await statuses(database) == ["new"]
+    other = OutboxRelay(database.session_factory, broker)
+    assert (await other.run_once()).claimed == 0  # the lease of the first one
+    await execute(database, "UPDATE outbox SET lease_expires_at = 1")
+    assert (await other.run_once()).published == 1
+    assert len(broker.sent) == 2
+    assert len({message.message_id for message in broker.sent}) == 1
 
 
 async def test_a_claim_whose_reply_was_lost_is_given_back(

@@ -156,3 +156,26 @@ async def test_wrong_arguments_are_refused() -> None:
 
 def test_the_documented_import_path() -> None:
     assert cqrs.producer.EventProducer is EventProducer
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), asyncio.CancelledError()])
+async def test_a_result_that_cannot_be_written_is_rolled_back_and_raised(error: BaseException) -> None:
+    repository = await filled(joined())
+    (outboxed,) = await repository.get_many()
+    rollback, rollbacks = repository.rollback, 0
+
+    async def broken() -> None:
+        raise error
+
+    async def counted() -> None:
+        nonlocal rollbacks
+        rollbacks += 1
+        await rollback()
+
+    broker = Broker()
+    repository.commit, repository.rollback = broken, counted  # type: ignore[method-assign]
+    with pytest.raises(type(error)) as caught:
+        await EventProducer(broker, repository).send_message(outboxed)
+    assert caught.value is error
+    assert (len(broker.sent), rollbacks) == (1, 1)
+    assert repository.store[1].status is EventStatus.NEW
