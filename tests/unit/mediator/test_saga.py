@@ -111,6 +111,27 @@ async def test_an_error_of_an_event_handler_compensates(storage: MemorySagaStora
     assert await status_of(storage, saga_id) is SagaStatus.FAILED
 
 
+async def test_an_error_of_an_event_handler_after_the_last_step_undoes_nothing(
+    storage: MemorySagaStorage,
+) -> None:
+    class Last(cqrs.Saga[Order]):
+        steps = [Step, Charge]
+
+    saga_id = uuid.uuid4()
+    mediator = bootstrap(
+        Steps(),
+        sagas_mapper=lambda sagas: sagas.bind(Order, Last),
+        domain_events_mapper=bind_events,
+        saga_storage=storage,
+    )
+    wishes["handle"] = fail()
+    with pytest.raises(Boom):
+        async for _ in mediator.stream(Order(), saga_id):
+            pass
+    assert effects == ["act Step", "act Charge", "handled"]
+    assert await status_of(storage, saga_id) is SagaStatus.COMPLETED
+
+
 async def test_an_error_that_is_only_logged_does_not(storage: MemorySagaStorage) -> None:
     wishes["handle"] = fail()
     results = [result async for result in wired(storage, event_errors="log").stream(Order())]

@@ -209,8 +209,10 @@ async def test_a_saga_that_somebody_executes_is_left_alone(
 ) -> None:
     async with transaction(storage, saga_id=saga_id) as saga:
         await anext(saga)
-        with pytest.raises(SagaConcurrencyError):
+        with pytest.raises(SagaConcurrencyError, match=r"; try again in [\d.]+ s$") as caught:
             await recover(storage, saga_id)
+        assert caught.value.retry_after is not None
+        assert 0 < caught.value.retry_after <= storage.lease_seconds
         assert [result.response async for result in saga] == ["B", "C"]
     assert effects == ["act A", "act B", "act C"]
 
