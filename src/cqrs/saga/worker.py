@@ -24,7 +24,7 @@ from cqrs.saga.storage.protocol import ISagaStorage
 from cqrs.saga.worker_reports import RecoveryEvent, RecoveryListener, RecoveryResult, Telling
 from cqrs.saga.worker_sagas import KnownSaga, known_sagas
 from cqrs.saga.worker_surveys import Surveys
-from cqrs.saga.worker_waiting import Overdue, until_first, within
+from cqrs.saga.worker_waiting import Overdue, unless_cancelled, until_first, within
 
 __all__ = ["RecoveryEvent", "RecoveryResult", "RecoveryWorker"]
 
@@ -199,6 +199,7 @@ class RecoveryWorker:
 
         Raises:
             Exception: what the storage raised when it was asked.
+            BaseException: what a step raised that is no ``Exception``.
         """
         result = RecoveryResult()
         tasks: list[asyncio.Task[None]] = []
@@ -208,6 +209,9 @@ class RecoveryWorker:
                 tasks += [] if task is None else [task]
             if tasks:
                 await asyncio.wait(tasks)
+            for task in tasks:
+                if not task.cancelled():
+                    task.result()
         finally:
             for task in tasks:
                 task.cancel()
@@ -225,7 +229,7 @@ class RecoveryWorker:
                 more = await self._turn(turn, more)
                 errors, pause = 0, 0.0 if more else self._interval * (1.0 + JITTER * self._random())
             except (Exception, asyncio.CancelledError) as raised:
-                error = _unless_cancelled(raised)
+                error = unless_cancelled(raised, "the storage cancelled what it was asked")
                 errors, pause = errors + 1, STORAGE_BACKOFF.duration(errors + 1, self._random())
                 self._telling.storage_failed(error, pause, errors)
             turn += 1  # also after an error: a survey that always fails must not keep others from their turn
@@ -280,7 +284,11 @@ class RecoveryWorker:
 
     def _ended(self, saga_id: uuid.UUID, task: asyncio.Task[None]) -> None:
         self._active.pop(saga_id, None)
-        if task.cancelled() and not self._stopping.is_set():
+        if not task.cancelled():
+            error = task.exception()
+            if error is not None:
+                _logger.critical("the recovery of saga %s was torn down", saga_id, exc_info=error)
+        elif not self._stopping.is_set():
             _logger.warning("the recovery of saga %s was cancelled; it is tried again", saga_id)
 
     async def _wait_for_room(self, *, heeds_stop: bool) -> None:
@@ -315,8 +323,9 @@ class RecoveryWorker:
                 event = await self._after_error(saga_id, name, error, pause)
         except Overdue as error:
             event = RecoveryEvent("failed", saga_id, name, error, pause)
-        except Exception as error:
-            event = await self._after_error(saga_id, name, error, pause)
+        except (Exception, asyncio.CancelledError) as raised:
+            cause = unless_cancelled(raised, "a step or the storage let out a CancelledError of its own")
+            event = await self._after_error(saga_id, name, cause, pause)
         if event.kind == "failed":
             self._remember(saga_id, failures, pause)
         else:
@@ -344,15 +353,3 @@ class RecoveryWorker:
         self._failures[saga_id] = (failures, self._clock() + pause / 2)
         while len(self._failures) > MOST_REMEMBERED:
             del self._failures[next(iter(self._failures))]
-
-
-def _unless_cancelled(raised: Exception | asyncio.CancelledError) -> Exception:
-    """Return an error; a cancellation of this task is raised, one that a driver lets out is no such."""
-    if isinstance(raised, Exception):
-        return raised
-    task = asyncio.current_task()
-    if task is None or task.cancelling():
-        raise raised
-    error = RuntimeError("the storage cancelled what it was asked")
-    error.__cause__ = raised
-    return error

@@ -1,4 +1,4 @@
-"""Waiting for the first of several things."""
+"""Waiting for the first of several things, and how that may end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
-__all__ = ["Overdue", "until_first", "within"]
+__all__ = ["Overdue", "unless_cancelled", "until_first", "within"]
 
 
 class Overdue(TimeoutError):
@@ -63,3 +63,23 @@ async def within(
     if is_overdue and task.cancelled():
         raise Overdue(f"it took longer than {seconds:g} s, and was cancelled")
     return task.result()
+
+
+def unless_cancelled(raised: Exception | asyncio.CancelledError, text: str) -> Exception:
+    """Return an error; of a ``CancelledError`` that something let out by itself, one that says so.
+
+    Args:
+        raised: what the current task has caught.
+        text: says what has happened when it is not this task that was cancelled.
+
+    Raises:
+        CancelledError: this task was.
+    """
+    if isinstance(raised, Exception):
+        return raised
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise raised
+    error = RuntimeError(text)
+    error.__cause__ = raised
+    return error

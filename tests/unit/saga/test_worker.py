@@ -488,16 +488,71 @@ async def test_a_worker_task_that_is_cancelled_ends(world: World) -> None:
     await worker.stop()
 
 
-async def test_a_step_that_lets_out_a_cancellation_is_logged_and_tried_again(
-    world: World, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("recovery_timeout", [None, 20.0])
+async def test_a_step_that_lets_out_a_cancellation_has_failed_and_is_tried_again(
+    world: World, recovery_timeout: float | None
 ) -> None:
     saga_id = await world.crashed()
     wishes["act B"] = fail(asyncio.CancelledError())
+    worker = world.worker(recovery_timeout=recovery_timeout)
+    result = await worker.run_once()
+    assert list(result.failed) == [saga_id]
+    assert [(event.kind, event.retry_after) for event in world.events] == [("failed", 10.0)]
+    assert isinstance(result.failed[saga_id].__cause__, asyncio.CancelledError)
+    assert effects == ["act A", "act B"]
+    assert await status_of(world.storage, saga_id) is SagaStatus.RUNNING
+    del wishes["act B"]
+    assert (await worker.run_once()).completed == []
+    world.clock.advance(11)
+    assert (await worker.run_once()).completed == [saga_id]
+
+
+async def test_a_step_that_cancels_its_own_task_is_logged_and_tried_again(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    saga_id = await world.crashed()
+
+    async def cancel(_: Any) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    wishes["act B"] = cancel
     assert (await world.worker().run_once()).completed == []
     assert f"the recovery of saga {saga_id} was cancelled" in caplog.text
     del wishes["act B"]
     world.clock.advance(100)
     assert (await world.worker().run_once()).completed == [saga_id]
+
+
+class Torn(BaseException):
+    """What is no ``Exception``, as what some test frameworks raise."""
+
+
+async def test_what_is_no_exception_is_raised_to_who_asked_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    torn = await world.crashed()
+    wishes["act B"] = fail(Torn("this test has failed"))
+    with pytest.raises(Torn, match="this test has failed"):
+        await world.worker().run_once()
+    assert await status_of(world.storage, torn) is SagaStatus.RUNNING
+    assert f"the recovery of saga {torn} was torn down" in caplog.text
+
+
+async def test_what_is_no_exception_does_not_end_the_service(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    torn = await world.crashed()
+    wishes["act B"] = fail(Torn("no exception"))
+    async with world.worker() as worker:
+        await settle()
+        assert f"the recovery of saga {torn} was torn down" in caplog.text
+        del wishes["act B"]
+        await world.clock.elapse(30, turns=50)
+        assert worker.is_running
+        assert await status_of(world.storage, torn) is SagaStatus.COMPLETED
 
 
 async def test_stopping_waits_for_what_runs(world: World) -> None:
