@@ -6,7 +6,9 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import http
 import json
+import pathlib
 import uuid
 from typing import Any, Generic, Self, TypeVar
 
@@ -14,7 +16,7 @@ import pydantic
 import pytest
 
 from cqrs.exceptions import ConfigurationTypeError, SagaContextError
-from cqrs.saga.context import codec_of
+from cqrs.saga.context import codec_of, context_reader
 from cqrs.saga.models import SagaContext
 
 SAGA = uuid.uuid4()
@@ -90,6 +92,33 @@ def test_what_has_no_json_form_is_refused_by_name(value: Any, part: str) -> None
         codec_of(Order).encode(order)
 
 
+class Name(str):
+    __slots__ = ()
+
+
+class Note(pydantic.BaseModel):
+    at: datetime.date
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (Name("Ada"), "Ada"),
+        (enum.IntEnum("Level", {"HIGH": 3}).HIGH, 3),
+        (http.HTTPStatus.OK, 200),
+        (datetime.timedelta(minutes=1.5), 90.0),
+        (datetime.time(1, 2), "01:02:00"),
+        (b"\x00\xff", "AP8="),
+        (pathlib.PurePosixPath("a/b"), "a/b"),
+        (Note(at=datetime.date(2024, 1, 2)), {"at": "2024-01-02"}),
+    ],
+)
+def test_the_form_of_each_kind(value: Any, stored: Any) -> None:
+    data = codec_of(Order).encode(Order(uuid.uuid4(), by_name={"a": value}))
+    assert data["byName"] == {"a": stored}
+    assert json.loads(json.dumps(data)) == data
+
+
 @pytest.mark.parametrize("value", [1.5, {1: 2}, (1, 2), {"a": None}, True, 10**30, "text"])
 def test_what_has_a_json_form_is_written_in_it(value: Any) -> None:
     data = codec_of(Order).encode(Order(uuid.uuid4(), by_name={"a": value}))
@@ -150,6 +179,23 @@ def test_a_class_that_writes_itself_alone_cannot_be_resumed() -> None:
     assert codec_of(OneWay).encode(OneWay()) == {}
     with pytest.raises(SagaContextError, match=r"has no from_dict"):
         read(OneWay, {})
+
+    with pytest.raises(ConfigurationTypeError, match=r"OneWay has no from_dict.*can be recovered"):
+        context_reader(OneWay)
+
+
+def test_a_class_that_writes_something_else_than_a_dictionary() -> None:
+    context = ByHand("o")
+    context.to_dict = lambda: ["o"]  # type: ignore[assignment,method-assign,return-value]  # what is tested
+    with pytest.raises(SagaContextError, match=r"ByHand cannot be stored .* a list: it must be a dictionary"):
+        codec_of(ByHand).encode(context)
+
+
+def test_a_context_tells_of_its_fields_by_itself() -> None:
+    with pytest.raises(SagaContextError, match=r"Order.by_name\['a'\] cannot be stored"):
+        Order(uuid.uuid4(), by_name={"a": object()}).to_dict()
+    with pytest.raises(SagaContextError, match="no value for the field order_id of Order"):
+        Order.from_dict({})
 
 
 def test_what_cannot_be_stored_at_all_is_refused() -> None:

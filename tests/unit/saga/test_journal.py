@@ -33,6 +33,38 @@ async def test_a_lease_is_renewed_while_a_step_takes_long(clock: FakeClock, saga
     assert storage.calls.count("renew") == 6
 
 
+async def test_a_renewal_under_way_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock, saga_id: uuid.UUID
+) -> None:
+    storage, begun, gate = FaultySagaStorage(clock=clock), asyncio.Event(), asyncio.Event()
+    passed = storage.passed
+
+    async def slow(name: str, call: Any) -> Any:
+        if name == "renew":
+            begun.set()
+            await gate.wait()
+        return await passed(name, call)
+
+    monkeypatch.setattr(storage, "passed", slow)
+
+    async def be_renewed(_: Any) -> None:
+        clock.advance(10)
+        running_renewer().tick()
+        await begun.wait()
+
+    wishes["act C"] = be_renewed
+    task = asyncio.create_task(run(storage, saga_id=saga_id, clock=clock))
+    await begun.wait()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert await status_of(storage, saga_id) is SagaStatus.COMPLETED
+    assert not task.done()
+    assert "exit" not in storage.calls
+    gate.set()
+    assert await task == ["A", "B", "C"]
+    assert storage.calls[-2:] == ["renew", "exit"]
+
+
 async def test_a_saga_that_is_over_is_renewed_no_more(clock: FakeClock, saga_id: uuid.UUID) -> None:
     storage = FaultySagaStorage(clock=clock)
     await run(storage, saga_id=saga_id, clock=clock)

@@ -154,6 +154,18 @@ async def test_a_recovered_compensation_is_built_in_a_scope(
     assert effects[-1] == "undo Scoped"
 
 
+async def test_a_recovered_compensation_is_built_by_the_container(
+    storage: MemorySagaStorage, saga_id: uuid.UUID
+) -> None:
+    wishes.update({"act C": fail(), "undo B": fail(KeyboardInterrupt())})
+    with pytest.raises(KeyboardInterrupt):
+        await run(storage, saga_id=saga_id, container=BuiltinContainer())
+    del wishes["undo B"]
+    with pytest.raises(SagaCompensatedError):
+        await recover_saga(Shop, saga_id, Order, BuiltinContainer(), storage)
+    assert effects[-2:] == ["undo B", "undo A"]
+
+
 async def test_a_step_that_cannot_be_built_leaves_its_compensation_to_a_later_recovery(
     storage: MemorySagaStorage, saga_id: uuid.UUID
 ) -> None:

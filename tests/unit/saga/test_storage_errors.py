@@ -12,7 +12,7 @@ from cqrs.saga.recovery import recover_saga
 from cqrs.saga.storage.enums import SagaStatus
 from cqrs.saga.storage.memory import MemorySagaStorage
 from cqrs.testing import FakeClock
-from tests.unit.saga.faulty import FaultySagaStorage, StorageDown, When
+from tests.unit.saga.faulty import FaultySagaStorage, NoRuns, StorageDown, When
 from tests.unit.saga.shop import (
     Careful,
     Naps,
@@ -107,6 +107,45 @@ async def test_if_the_compensation_cannot_be_begun_either_a_recovery_goes_forwar
     storage.heal()
     await recover_saga(Careful, saga_id, Order, Steps(), storage)
     assert effects == ["act A", "act B", "act B", "act C"]
+
+
+async def test_a_commit_is_not_tried_again_once_another_run_has_taken_over(saga_id: uuid.UUID) -> None:
+    storage, naps = FaultySagaStorage(), Naps()
+    errors: list[Exception] = [StorageDown(), SagaConcurrencyError(saga_id, "taken over"), StorageDown()]
+    storage.error = lambda: errors.pop(0)
+    wishes["act B"] = CommitFails(storage, 3)
+    with pytest.raises(SagaConcurrencyError, match="taken over"):
+        await run(storage, Careful, saga_id=saga_id, sleep=naps)
+    assert naps.seconds == [0.05]
+    assert effects == ["act A", "act B"]
+
+
+class Stumbling(NoRuns):
+    """One without runs, some writes of which fail."""
+
+    failures = 0
+
+    async def update_context(self, *args: Any, **kwargs: Any) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise StorageDown
+        await super().update_context(*args, **kwargs)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+async def test_a_storage_without_runs_goes_on_with_the_write_that_failed(
+    saga_id: uuid.UUID, times: int
+) -> None:
+    storage = Stumbling()
+    wishes["act B"] = lambda _: setattr(storage, "failures", times)
+    if times < 3:
+        assert await run(storage, saga_id=saga_id) == ["A", "B", "C"]
+        assert len(await lines_of(storage, saga_id)) == 6
+        return
+    with pytest.raises(StorageDown):
+        await run(storage, saga_id=saga_id)
+    assert effects == ["act A", "act B", "undo B", "undo A"]
+    assert await status_of(storage, saga_id) is SagaStatus.FAILED
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
