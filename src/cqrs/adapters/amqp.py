@@ -13,6 +13,7 @@ from typing import Any, Self
 from cqrs.exceptions import BrokerUnavailableError
 from cqrs.message_brokers.amqp.link import AMQPConnection, Link, aio_pika, amqp_error
 from cqrs.message_brokers.connecting import Connecting, PerLoop, not_cancelled
+from cqrs.message_brokers.errors import translated
 
 __all__ = ["AMQPConnection", "AMQPPublisher"]
 
@@ -120,7 +121,7 @@ class AMQPPublisher:
             MessageRefusedError: there is one with other arguments, or it is not allowed.
             BrokerUnavailableError: RabbitMQ cannot be reached or did not answer in time.
         """
-        try:
+        with translated(name, amqp_error):
             async with asyncio.timeout(self.connection.timeout), not_cancelled():
                 link = await self._alone.get()
                 try:
@@ -128,9 +129,6 @@ class AMQPPublisher:
                 except Exception:
                     await self._alone.drop(link)
                     raise
-        except Exception as error:
-            known = amqp_error(name, error)
-            raise known from (None if known is error else error)
 
     async def _send(
         self, connecting: Connecting[Link], message: Any, exchange_name: str, routing_key: str
@@ -140,13 +138,13 @@ class AMQPPublisher:
         if link.is_lost:
             await connecting.drop(link)
             link = await connecting.get()
-        try:
-            await link.publish(message, exchange_name, routing_key)
-        except Exception as error:
-            known = amqp_error(routing_key, error)
-            if link.is_lost:
-                await connecting.drop(link)
-                if link.crowded:
-                    return False
-            raise known from (None if known is error else error)
+        with translated(routing_key, amqp_error):
+            try:
+                await link.publish(message, exchange_name, routing_key)
+            except Exception:
+                if link.is_lost:
+                    await connecting.drop(link)
+                    if link.crowded:
+                        return False
+                raise
         return True

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, get_args
 from cqrs.circuit_breaker import validation
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, ConfigurationTypeError
 from cqrs.message_brokers.connecting import Connecting, bounded, cancel_and_wait, check_address, check_seconds
+from cqrs.message_brokers.errors import reason_of
 
 __all__ = ["KafkaConnection", "ReconnectingProducer", "kafka_producer_factory"]
 
@@ -179,8 +180,8 @@ class ReconnectingProducer:
             await self._end(producer)
             if isinstance(error, (self._library.errors.KafkaError, OSError)):  # TimeoutError is an OSError
                 where = ", ".join(self.connection.servers)
-                why = str(error) or type(error).__name__
-                raise BrokerUnavailableError("", f"no connection to Kafka at {where}: {why}") from error
+                why = f"no connection to Kafka at {where}: {reason_of(error)}"
+                raise BrokerUnavailableError("", why) from error
             raise
         return producer
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, ConfigurationTypeError
+from cqrs.message_brokers.errors import reason_of
 
 __all__ = [
     "Arrivals",
@@ -254,9 +255,15 @@ async def bounded(closing: Coroutine[Any, Any, object], limit: float, name: str)
     try:
         await asyncio.wait({task}, timeout=limit)
         # Libraries may end a cancelled task's CancelledError out of this: nobody cancelled that.
-        why = "it takes too long" if not task.done() else None if task.cancelled() else task.exception()
+        why = (
+            TimeoutError("it takes too long")
+            if not task.done()
+            else None
+            if task.cancelled()
+            else task.exception()
+        )
         if why is not None:
-            _logger.warning("%s did not close cleanly: %s", name, str(why) or type(why).__name__)
+            _logger.warning("%s did not close cleanly: %s", name, reason_of(why))
         return task.done() and not task.cancelled() and why is None
     finally:
         await cancel_and_wait(task)

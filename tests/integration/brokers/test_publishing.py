@@ -142,8 +142,9 @@ async def test_a_broker_that_was_never_there_is_told(place: Place) -> None:
         broker = place.broker(timeout=2.0)
         with pytest.raises(BrokerUnavailableError):
             await broker.start()
-        with pytest.raises(BrokerUnavailableError):
+        with pytest.raises(BrokerUnavailableError) as caught:
             await broker.send_message(place.message(1))
+        assert caught.value.__cause__ is not None  # what the library said
         await broker.close()
 
 

@@ -24,6 +24,7 @@ from cqrs.message_brokers.connecting import (
     check_seconds,
     not_cancelled,
 )
+from cqrs.message_brokers.errors import reason_of
 
 __all__ = ["AMQPConnection", "Link", "aio_pika", "amqp_error"]
 
@@ -89,7 +90,7 @@ class AMQPConnection:
             if connection is not None:
                 await Link(connection).close()
             if isinstance(error, Exception):
-                why = f"no connection to RabbitMQ at {self.shown}: {str(error) or type(error).__name__}"
+                why = f"no connection to RabbitMQ at {self.shown}: {reason_of(error)}"
                 raise BrokerUnavailableError("", why) from error
             raise
 
@@ -154,7 +155,7 @@ def amqp_error(topic: str, error: Exception) -> MessageBrokerError:
         return error
     errors = aio_pika().exceptions
     under = import_module("aiormq.exceptions")
-    reason = str(error) or type(error).__name__
+    reason = reason_of(error)
     if isinstance(error, under.PublishError):
         return MessageRefusedError(topic, f"no queue takes what is published there: {reason}")
     refused = (

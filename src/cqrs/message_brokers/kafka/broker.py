@@ -11,6 +11,7 @@ from cqrs.adapters.kafka import ReconnectingProducer
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, ConfigurationTypeError
 from cqrs.message_brokers.connecting import check_seconds
 from cqrs.message_brokers.encoding import Encoder
+from cqrs.message_brokers.errors import translated
 from cqrs.message_brokers.headers import encode
 from cqrs.message_brokers.kafka.errors import broker_error, needs_new_producer
 from cqrs.message_brokers.protocol import Message
@@ -87,15 +88,15 @@ class KafkaMessageBroker:
             MessageRefusedError: it cannot be serialised, is too large or not allowed.
             BrokerUnavailableError: Kafka cannot be reached or did not answer; it may have been published.
         """
-        try:
-            async with asyncio.timeout(self._timeout):
-                await (await self._queue(message))
-        except TimeoutError as error:
-            raise self._late(message) from error
-        except Exception as error:
-            await self._renew(error)
-            known = broker_error(message.topic, error)
-            raise known from (None if known is error else error)
+        with translated(message.topic, broker_error):
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await (await self._queue(message))
+            except TimeoutError as error:
+                raise self._late(message) from error
+            except Exception as error:
+                await self._renew(error)
+                raise
         self._log(message)
 
     async def send_messages(self, messages: Sequence[Message]) -> list[Exception | None]:

@@ -6,6 +6,7 @@ import functools
 
 from cqrs.adapters.kafka import aiokafka
 from cqrs.exceptions import BrokerUnavailableError, MessageBrokerError, MessageRefusedError
+from cqrs.message_brokers.errors import reason_of
 
 __all__ = ["broker_error", "needs_new_producer"]
 
@@ -36,7 +37,7 @@ def broker_error(topic: str, error: Exception) -> MessageBrokerError:
     """Return what an error of aiokafka means to whoever sent a message; raise it ``from`` the error."""
     if isinstance(error, MessageBrokerError):
         return error
-    reason = str(error) or type(error).__name__
+    reason = reason_of(error)
     if isinstance(error, (TypeError, ValueError, AssertionError, *_kinds(_REFUSED))):
         return MessageRefusedError(topic, f"Kafka refuses the message: {reason}")
     if isinstance(error, _kinds(("UnknownTopicOrPartitionError",))):

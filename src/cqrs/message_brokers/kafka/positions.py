@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from cqrs.adapters.kafka import aiokafka
 from cqrs.message_brokers.connecting import cancel_and_wait
+from cqrs.message_brokers.errors import reason_of
 from cqrs.message_brokers.kafka.progress import Progress
 from cqrs.message_brokers.receiving import ReceivedMessage
 
@@ -131,7 +132,7 @@ class Positions:
                     await self._consumer.commit(due)
             except (aiokafka().errors.KafkaError, OSError) as error:
                 # Nothing is lost: these messages are delivered again, unless a later commit succeeds.
-                _logger.warning("positions are not committed: %s", str(error) or type(error).__name__)
+                _logger.warning("positions are not committed: %s", reason_of(error))
                 return False
             for each, position in due.items():
                 if (each.topic, each.partition) in self._progress:

@@ -17,6 +17,7 @@ from cqrs.adapters.kafka import (
 )
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, ConfigurationTypeError
 from cqrs.message_brokers.connecting import Halt, bounded, check_seconds
+from cqrs.message_brokers.errors import reason_of, translated
 from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, dead_letter_headers, decode, encode, message_id_of
 from cqrs.message_brokers.kafka.errors import broker_error
 from cqrs.message_brokers.kafka.positions import Partition, Positions
@@ -186,14 +187,11 @@ class KafkaMessageSource:
         """
         topic = self._dead_letter_topic(message.topic)
         headers = encode(dead_letter_headers(message, reason, attempts))
-        try:
+        with translated(topic, broker_error):
             async with asyncio.timeout(self._connection.timeout * 3):
                 await (
                     await self._producer.send(topic, value=message.body, key=message.raw.key, headers=headers)
                 )
-        except Exception as error:
-            known = broker_error(topic, error)
-            raise known from (None if known is error else error)
         self._positions.settle(message)
 
     def is_current(self, message: ReceivedMessage) -> bool:
@@ -314,9 +312,9 @@ class KafkaMessageSource:
                 await abandon_consumer(consumer)
 
     def _lost(self, error: BaseException) -> BrokerUnavailableError:
-        why = str(error) or type(error).__name__
         where = ", ".join(self._connection.servers)
-        return BrokerUnavailableError(",".join(self._topics), f"nothing comes from Kafka at {where}: {why}")
+        why = f"nothing comes from Kafka at {where}: {reason_of(error)}"
+        return BrokerUnavailableError(",".join(self._topics), why)
 
 
 def _named(it: Any) -> Partition:

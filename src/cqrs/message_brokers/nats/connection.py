@@ -26,6 +26,7 @@ from cqrs.message_brokers.connecting import (
     check_seconds,
     not_cancelled,
 )
+from cqrs.message_brokers.errors import reason_of, translated
 from cqrs.message_brokers.headers import JSON_HEADERS, NATS_MESSAGE_ID, decode
 
 __all__ = ["JetStream", "Line", "NatsConnection", "nats_error", "read_headers", "written_headers"]
@@ -158,18 +159,16 @@ class JetStream:
             MessageRefusedError, BrokerUnavailableError: no stream has it.
         """
         lines = written_headers(headers) | {NATS_MESSAGE_ID: message_id}
-        try:
-            async with asyncio.timeout(self.timeout):
-                await self._publish(subject, body, lines)
-        except TimeoutError as error:
-            # Who knows what such a connection is still good for; others that wait on it wait in vain, too.
-            if (line := self._connecting.current) is not None:
-                await self._connecting.drop(line)
-            late = f"no answer of NATS within {self.timeout:g} s; it may have been published"
-            raise BrokerUnavailableError(subject, late) from error
-        except Exception as error:
-            known = nats_error(subject, error)
-            raise known from (None if known is error else error)
+        with translated(subject, nats_error):
+            try:
+                async with asyncio.timeout(self.timeout):
+                    await self._publish(subject, body, lines)
+            except TimeoutError as error:
+                # Who knows what such a connection is still good for; others that wait on it wait in vain.
+                if (line := self._connecting.current) is not None:
+                    await self._connecting.drop(line)
+                late = f"no answer of NATS within {self.timeout:g} s; it may have been published"
+                raise BrokerUnavailableError(subject, late) from error
 
     async def _publish(self, subject: str, body: bytes, lines: dict[str, str]) -> None:
         nobody = import_module("nats.js.errors").NoStreamResponseError
@@ -216,7 +215,7 @@ class JetStream:
             last = line.client.last_error
             await self._end(line)
             if isinstance(error, Exception):
-                why = str(last or error) or type(error).__name__
+                why = reason_of(last or error)
                 raise BrokerUnavailableError(
                     "", f"no connection to NATS at {self.settings.shown}: {why}"
                 ) from error
@@ -247,7 +246,7 @@ def nats_error(topic: str, error: Exception) -> MessageBrokerError:
     if isinstance(error, MessageBrokerError):
         return error
     errors, js_errors = import_module("nats.errors"), import_module("nats.js.errors")
-    why = str(error) or type(error).__name__
+    why = reason_of(error)
     refused = (errors.MaxPayloadError, errors.BadSubjectError, TypeError, ValueError)
     bad_header = getattr(errors, "BadHeaderError", errors.MaxPayloadError)
     code = getattr(error, "err_code", None)

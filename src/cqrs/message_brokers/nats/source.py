@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, MessageBrokerError
 from cqrs.message_brokers.connecting import Halt, Ongoing, check_seconds, not_cancelled
+from cqrs.message_brokers.errors import reason_of
 from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, dead_letter_headers, message_id_of
 from cqrs.message_brokers.nats.connection import JetStream, Line, NatsConnection, nats_error, read_headers
 from cqrs.message_brokers.receiving import ReceivedMessage
@@ -229,9 +230,9 @@ class NatsMessageSource:
                 pass  # with its connection, the subscription ends as well
 
     def _lost(self, error: Exception) -> BrokerUnavailableError:
-        why = str(error) or type(error).__name__
         where = self._jetstream.settings.shown
-        return BrokerUnavailableError(self._subject, f"nothing comes from NATS at {where}: {why}")
+        why = f"nothing comes from NATS at {where}: {reason_of(error)}"
+        return BrokerUnavailableError(self._subject, why)
 
 
 def _received(message: Any) -> ReceivedMessage:

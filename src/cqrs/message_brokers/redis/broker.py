@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, MessageRefusedError
 from cqrs.message_brokers.connecting import PerLoop
 from cqrs.message_brokers.encoding import Encoder
+from cqrs.message_brokers.errors import translated
 from cqrs.message_brokers.protocol import Message
 from cqrs.message_brokers.redis.server import StreamServer, fields_of
 
@@ -68,11 +69,8 @@ class RedisMessageBroker:
         Raises:
             BrokerUnavailableError: the server does not answer.
         """
-        try:
+        with translated("", self._server.error):
             await self._server.start()
-        except Exception as error:
-            known = self._server.error("", error)
-            raise known from (None if known is error else error)
 
     async def close(self) -> None:
         """Disconnect."""

@@ -16,6 +16,7 @@ from cqrs.exceptions import (
     MessageRefusedError,
 )
 from cqrs.message_brokers.connecting import Connecting, bounded, check_seconds
+from cqrs.message_brokers.errors import translated
 from cqrs.message_brokers.headers import decode
 
 __all__ = ["BODY", "HEADERS", "StreamServer", "fields_of", "read_fields"]
@@ -63,12 +64,9 @@ class StreamServer:
         Raises:
             MessageRefusedError, BrokerUnavailableError: it failed.
         """
-        try:
+        with translated(topic, self.error):
             async with asyncio.timeout(self.timeout + extra):
                 return await command(await self._connecting.get())
-        except Exception as error:
-            known = self.error(topic, error)
-            raise known from (None if known is error else error)
 
     def error(self, topic: str, error: Exception) -> MessageBrokerError:
         """Return what an error means to whoever sent a message; raise it ``from`` the error."""

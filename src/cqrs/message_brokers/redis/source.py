@@ -17,6 +17,7 @@ from cqrs.exceptions import (
     MessageBrokerError,
 )
 from cqrs.message_brokers.connecting import Halt, Ongoing, check_seconds
+from cqrs.message_brokers.errors import translated
 from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, dead_letter_headers, message_id_of
 from cqrs.message_brokers.receiving import ReceivedMessage
 from cqrs.message_brokers.redis.pending import Entry, Group
@@ -94,13 +95,10 @@ class RedisMessageSource:
             BrokerUnavailableError: the server does not answer.
             MessageRefusedError: a key holds something else than a stream, or that is not allowed.
         """
-        try:
+        with translated(self._group.shown, self._server.error):
             await self._server.start()
             await self._group.create(self._from_beginning)
             await self._group.forget_dead()
-        except Exception as error:
-            known = self._server.error(self._group.shown, error)
-            raise known from (None if known is error else error)
         self._halt.clear()
         self._started = True
 
