@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cqrs._sql.library import orm, sa
+from cqrs._sql.metadata import metadata_of
 from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
 
 __all__ = ["MovableModel"]
@@ -45,11 +46,7 @@ class MovableModel:
             ConfigurationTypeError: an argument is of another kind.
             ConfigurationError: the metadata has a table of this name.
         """
-        metadata = base if isinstance(base, sa.MetaData) else getattr(base, "metadata", None)
-        if not isinstance(metadata, sa.MetaData):
-            raise ConfigurationTypeError(
-                f"base must be a declarative base of SQLAlchemy or a MetaData, not {base!r}"
-            )
+        metadata = metadata_of(base)
         if table_name is not None and (not isinstance(table_name, str) or not table_name):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationTypeError(f"table_name must be a non-empty str, not {table_name!r}")
         old: sa.Table = self._model.__table__

@@ -142,7 +142,7 @@ async def test_tables_can_be_in_metadata_of_the_application(database: Database) 
 
 
 def test_metadata_is_needed() -> None:
-    with pytest.raises(ConfigurationTypeError, match="a declarative base or a MetaData"):
+    with pytest.raises(ConfigurationTypeError, match="a declarative base of SQLAlchemy or a MetaData"):
         SagaTables.in_metadata(object())
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from cqrs._sql.clock import utc_now
 from cqrs._sql.library import orm, sa
+from cqrs._sql.metadata import metadata_of
 from cqrs._sql.types import BigIntegerKey, JsonText, LargeText, PortableUuid, UtcDateTime
-from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
+from cqrs.exceptions import ConfigurationError
 
 __all__ = ["SagaBase", "SagaExecutionModel", "SagaLogModel", "SagaTables"]
 
@@ -57,9 +58,7 @@ class SagaTables:
         >>> sorted(metadata.tables)
         ['sagas.saga_executions', 'sagas.saga_logs']
         """
-        metadata: object = base if isinstance(base, sa.MetaData) else getattr(base, "metadata", None)
-        if not isinstance(metadata, sa.MetaData):
-            raise ConfigurationTypeError(f"a declarative base or a MetaData is needed, not {base!r}")
+        metadata = metadata_of(base)
         prefix = schema if schema is not None else metadata.schema
         for name in (executions, logs):
             if (f"{prefix}.{name}" if prefix else name) in metadata.tables:
