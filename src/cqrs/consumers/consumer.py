@@ -145,6 +145,7 @@ class Consumer:
 
         Raises:
             ConfigurationError, ImportError: the source cannot work as it was set up.
+            BaseException: a handler raised it, and it is no ``Exception``; its message is given back.
             RuntimeError: it runs already.
         """
         await self.start()
@@ -178,7 +179,7 @@ class Consumer:
                 their messages given back too.
 
         Raises:
-            ConfigurationError, ImportError: why the consumer had ended before.
+            ConfigurationError, ImportError, BaseException: why the consumer had ended before.
         """
         if timeout is not None:
             self._timeout = validation.seconds("timeout", timeout, strict=False)

@@ -57,6 +57,12 @@ class Work:
         self.is_over = self.is_dropped = False
         self.task: asyncio.Task[None] | None = None
 
+    @property
+    def has_crashed(self) -> bool:
+        """Whether its task has ended with what no handler may raise."""
+        task = self.task
+        return task is not None and task.done() and not task.cancelled() and task.exception() is not None
+
 
 class Worker:
     """Works on messages; never on more than ``concurrency`` at once, pauses not counted.
@@ -136,9 +142,11 @@ class Worker:
             await self._sleep(pause)
 
     async def release(self, it: Work) -> None:
-        """Give a message back unhandled."""
+        """Give a message back; one that ended the consumer as another attempt, if the source can do that."""
         try:
-            await self._source.release(it.message)
+            # Else it would end one consumer after the other, and never have had too many attempts.
+            if not (it.has_crashed and await self._source.retry(it.message, self._judge.pause(it.attempt))):
+                await self._source.release(it.message)
         except Exception as error:
             _logger.info(
                 "%s could not be given back, the broker delivers it again: %s",

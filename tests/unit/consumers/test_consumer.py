@@ -514,3 +514,21 @@ async def test_a_deserializer_that_cancels_its_task_costs_attempts(clock: FakeCl
         await source.told("dead_letter", "2", 1)
         await clock.elapse(1)
         await source.told("dead_letter", "1", 2)
+
+
+async def test_another_error_of_a_deserializer_costs_attempts(clock: FakeClock) -> None:
+    """Its own failure, such as a registry of schemas that does not answer, says nothing about the message."""
+    errors = [ConnectionError("the registry is down")]
+
+    def read(body: bytes) -> Any:
+        if errors:
+            raise errors.pop()
+        return Counted(**json.loads(body))
+
+    source, mediator = ScriptedSource(message(1)), Mediator()
+    async with consumer_of(source, mediator, clock, deserializer=lambda _: read) as consumer:
+        await clock.elapse(1)
+        await source.told("ack", "1")
+
+    assert mediator.ended == [1]
+    assert consumer.statistics.failed == 1

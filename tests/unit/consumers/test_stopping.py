@@ -14,6 +14,7 @@ from cqrs.message_brokers.protocol import Message
 from cqrs.message_brokers.receiving import ReceivedMessage
 from cqrs.testing import FakeClock
 from tests.unit.consumers.support import (
+    SECOND,
     Counted,
     Mediator,
     ScriptedSource,
@@ -292,13 +293,52 @@ async def test_a_source_that_cannot_work_ends_the_consumer(clock: FakeClock, err
     assert source.calls[-1] == ("close",)
 
 
-async def test_what_no_handler_may_raise_ends_the_consumer_and_gives_back(clock: FakeClock) -> None:
-    class Own(BaseException):
-        pass
+class Own(BaseException):
+    """What is no error of a handler, and ends the program that does not expect it."""
 
+
+async def test_what_no_handler_may_raise_ends_the_consumer_and_gives_back(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
     source = ScriptedSource(message(1), message(2, ordering="a"))
     with pytest.raises(Own):
         await consumer_of(source, Mediator(failing(1, Own)), clock).run()
 
-    assert "1" in source.told_of("release")
+    assert sorted(source.told_of("release")) == ["1", "2"]
     assert source.calls[-1] == ("close",)
+    assert "the consumer ends: Own()" in caplog.text
+
+
+async def test_a_deserializer_that_raises_it_ends_the_consumer_likewise(clock: FakeClock) -> None:
+    def read(_: bytes) -> Any:
+        raise Own
+
+    source = ScriptedSource(message(1))
+    with pytest.raises(Own):
+        await consumer_of(source, Mediator(), clock, deserializer=lambda _: read).run()
+
+    assert source.told_of("release") == ["1"]
+
+
+async def test_what_ends_each_consumer_is_put_aside_in_the_end(clock: FakeClock) -> None:
+    """It comes back as another attempt, others that were in hand with it do not."""
+    broker = MemoryMessageBroker(clock=clock, sleep=clock.sleep)
+    for number in (1, 2):
+        await broker.send_message(Message("Counted", "numbers", {"number": number}))
+    poison = Mediator(lambda number: failing(1, Own)(number) if number == 1 else turns(10))
+
+    def another() -> Consumer:
+        arguments: dict[str, Any] = {"sleep": clock.sleep, "backoff": SECOND, "stop_timeout": 0}
+        return Consumer(broker.source("numbers"), poison, {"Counted": Counted}, max_attempts=1, **arguments)
+
+    for pause in (1, 2):
+        with pytest.raises(Own):
+            await another().run()
+        await clock.elapse(pause)
+    async with another():
+        await broker.settled()
+
+    (letter,) = broker.dead_letters()
+    assert (letter.message.body, letter.attempts) == (b'{"number":1}', 2)
+    assert poison.started.count(1) == 2
+    assert poison.ended == [2]
