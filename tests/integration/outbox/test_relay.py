@@ -7,6 +7,7 @@ import collections
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from cqrs.compressors import ZlibCompressor
 from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
@@ -57,6 +58,26 @@ async def test_everything_is_published_once_as_it_was(
     assert set(await statuses(database)) == {"produced"}
     numbers = made.statistics
     assert (numbers.batches, numbers.claimed, numbers.published) == (3, 23, 23)
+
+
+@pytest.mark.parametrize("broker_class", [SingleBroker, BatchBroker])
+async def test_no_transaction_is_open_while_messages_are_sent(
+    database: Database, broker_class: type[SingleBroker]
+) -> None:
+    await add(database, *[joined() for _ in range(5)])
+    transactions: list[str] = []
+    open_ones: list[int] = []
+    for name in ("begin", "commit", "rollback"):
+        sa.event.listen(database.engine.sync_engine, name, lambda _, name=name: transactions.append(name))
+
+    def look(_: Message) -> None:
+        ended = transactions.count("commit") + transactions.count("rollback")
+        open_ones.append(transactions.count("begin") - ended)
+
+    await drain(relay(database, broker_class(look), batch_size=2))
+
+    assert open_ones == [0] * 5
+    assert transactions.count("commit") >= 6, "one to lease and one to mark each batch"
 
 
 async def test_two_relays_publish_nothing_twice(database: Database) -> None:
