@@ -7,8 +7,7 @@ from collections.abc import Iterable
 
 from cqrs.saga.compensation import Acted
 from cqrs.saga.errors import describe
-from cqrs.saga.history import History
-from cqrs.saga.plan import SagaPlan, StepPlan
+from cqrs.saga.plan import StepPlan
 from cqrs.saga.step import Asked, SagaStepHandler
 from cqrs.saga.storage.enums import SagaStepStatus
 from cqrs.saga.storage.protocol import SagaStorageRun
@@ -38,29 +37,6 @@ def doubts(
         for name, (handler, failure) in found.items()
         if name != acted
     ]
-
-
-def doubts_of(history: History, plan: SagaPlan) -> tuple[Acted, ...]:
-    """Return the classes that have acted in vain according to a log, and are to be compensated."""
-    return tuple(
-        Acted(position, name, None, failure)
-        for (position, name), failure in history.raised.items()
-        if name in plan.steps[position].uncertain
-    )
-
-
-def in_reverse(acted: Iterable[Acted], doubtful: Iterable[Acted]) -> list[Acted]:
-    """Return all of these, last first; at one position, those that have acted in vain came before."""
-    return sorted([*doubtful, *acted], key=lambda step: step.position)[::-1]
-
-
-async def log_doubts(
-    run: SagaStorageRun, saga_id: uuid.UUID, doubtful: Iterable[Acted], position: int
-) -> None:
-    """Write to the log of a saga who has acted in vain at a position."""
-    for place, name, _, failure in doubtful:
-        if place == position:
-            await run.log_step(saga_id, name, "act", SagaStepStatus.FAILED, failure, position=place)
 
 
 async def log_failure(

@@ -29,15 +29,15 @@ from cqrs.dispatcher.scope import DispatchScope
 from cqrs.exceptions import HandlerTypeError, SagaConcurrencyError, SagaNotFoundError
 from cqrs.saga.compensation import Acted, Compensation, CompensationRetries
 from cqrs.saga.context import ContextCodec, ContextReader
-from cqrs.saga.doubts import doubts, doubts_of, in_reverse, log_doubts, log_failure
+from cqrs.saga.doubts import log_failure
 from cqrs.saga.errors import SagaCompensatedError, describe
-from cqrs.saga.history import Place
 from cqrs.saga.journal import Journal, Sleep
 from cqrs.saga.models import ContextT, FailedCompensation, SagaStepResult
 from cqrs.saga.plan import SagaPlan, StepPlan
+from cqrs.saga.progress import Progress
 from cqrs.saga.resumption import resume
 from cqrs.saga.snapshot import Snapshot
-from cqrs.saga.step import Asked, SagaStepHandler, StepCall
+from cqrs.saga.step import SagaStepHandler, StepCall
 from cqrs.saga.storage.enums import SagaStatus, SagaStepStatus
 
 __all__ = ["SagaTransaction"]
@@ -84,10 +84,6 @@ class SagaTransaction(Generic[ContextT]):
     _state: _State = _State.NEW
     _status: SagaStatus | None = None
     _begun = False
-    _starts = 0
-    _compensated: frozenset[Place] = frozenset()
-    _doubtful: tuple[Acted, ...] = ()
-    _interrupted: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -113,12 +109,12 @@ class SagaTransaction(Generic[ContextT]):
         self._sleep = sleep
         self._resumes = resumes
         self._reader = reader
-        self._acted: list[Acted] = []
+        self._progress = Progress()
 
     @property
     def completed_steps(self) -> tuple[type[SagaStepHandler[Any, Any]], ...]:
         """The step classes that have acted, in order; also those that did before the saga was resumed."""
-        return tuple(self._plan.steps[step.position].class_of(step.name) for step in self._acted)
+        return tuple(self._plan.steps[step.position].class_of(step.name) for step in self._progress.acted)
 
     # ------------------------------------------------------------ beginning
 
@@ -152,16 +148,12 @@ class SagaTransaction(Generic[ContextT]):
         self._status, history, self.context, codec = resumed
         if codec is not None:
             self._encode = codec.encode
-        self._starts = history.starts
-        self._compensated = frozenset(history.compensated)
-        self._acted = [Acted(place, name, None) for place, name in enumerate(history.acted)]
-        self._doubtful = doubts_of(history, self._plan)
-        if history.starts and self._status is SagaStatus.RUNNING:
-            self._interrupted = self._plan.steps[len(history.acted)].uncertain
+        goes_forward = self._status is SagaStatus.RUNNING
+        self._progress.take_over(history, self._plan, goes_forward=goes_forward)
 
     async def _begin(self) -> bool:
         """Make it durable that the next step is about to act; return whether there is one."""
-        run, saga_id, position = self._journal.run, self.saga_id, len(self._acted)
+        run, saga_id, position = self._journal.run, self.saga_id, len(self._progress.acted)
         if self._status is SagaStatus.COMPENSATING or self._status is SagaStatus.FAILED:
             await self._finish_compensation(self._status)
         if self._status is None:
@@ -204,14 +196,15 @@ class SagaTransaction(Generic[ContextT]):
 
     async def _advance(self) -> SagaStepResult[ContextT, Any]:
         """Let the next step act, and make that durable."""
-        journal, steps, position = self._journal, self._plan.steps, len(self._acted)
+        journal, steps, progress = self._journal, self._plan.steps, self._progress
+        position = len(progress.acted)
         step = steps[position]
         lease = journal.lease
         if lease is not None and lease.is_doubtful:
             await lease.ensure()
         attempt = 1
-        if self._starts:
-            attempt, self._starts = self._starts + 1, 0
+        if progress.starts:
+            attempt, progress.starts = progress.starts + 1, 0
         call = StepCall(self.saga_id, self._saga_name, position, attempt, self.context, None, lease)
         try:
             if step.has_fallbacks:
@@ -228,15 +221,15 @@ class SagaTransaction(Generic[ContextT]):
         handler, result = outcome
         name = self.fallbacks[-1].handler.__name__ if self.fallbacks else step.name
         acted = make_tuple(Acted, (position, name, handler, None))
-        if call.earlier or self._interrupted:
-            self._doubt(step, call.earlier, name)
+        if call.earlier or progress.interrupted:
+            progress.doubt(step, call.earlier, name)
         try:
             if not isinstance(result, SagaStepResult):
                 self._refuse_result(name, result)
             context = self._encode(self.context)
             run, saga_id, following = journal.run, self.saga_id, position + 1
-            if self._doubtful:
-                await self._log_doubts(position)
+            if progress.doubtful:
+                await progress.log_doubts(run, saga_id, position)
             await run.log_step(saga_id, name, "act", _STEP_COMPLETED, position=position)
             await run.update_context(saga_id, context)
             if following == len(steps):
@@ -253,7 +246,7 @@ class SagaTransaction(Generic[ContextT]):
         except Exception as error:
             await self._recording_failed(acted, error)
             raise
-        self._acted.append(acted)
+        progress.acted.append(acted)
         if following == len(steps):
             journal.must_release = False
         self._state = _COMPLETED if following == len(steps) else _READY
@@ -287,23 +280,14 @@ class SagaTransaction(Generic[ContextT]):
             name = step.name_of(call.handler)
             await self._recording_failed(Acted(step.position, name, call.handler), error)
             return
-        doubtful = self._doubt(step, call.asked(), None)
-        await self._log_doubts(step.position)
-        await log_failure(self._journal.run, self.saga_id, step, doubtful, error)
+        run, saga_id = self._journal.run, self.saga_id
+        doubtful = self._progress.doubt(step, call.asked(), None)
+        await self._progress.log_doubts(run, saga_id, step.position)
+        await log_failure(run, saga_id, step, doubtful, error)
         if doubtful:
             with contextlib.suppress(Exception):  # what is stored serves as well; there is an error already
-                await self._journal.run.update_context(self.saga_id, self._encode(self.context))
+                await run.update_context(saga_id, self._encode(self.context))
         await self._compensate(error)
-
-    def _doubt(self, step: StepPlan, asked: tuple[Asked, ...], acted: str | None) -> list[Acted]:
-        """Note who may have acted in vain, of those that are to be compensated therefore."""
-        found = doubts(step, self._interrupted, asked, acted)
-        self._interrupted = ()
-        self._doubtful += tuple(found)
-        return found
-
-    async def _log_doubts(self, position: int) -> None:
-        await log_doubts(self._journal.run, self.saga_id, self._doubtful, position)
 
     async def _recording_failed(self, acted: Acted, error: Exception) -> None:
         """Compensate a step that has acted without that being durable, and those before it."""
@@ -313,13 +297,13 @@ class SagaTransaction(Generic[ContextT]):
         compensation = self._compensation()
         try:
             await run.rollback()
-            await self._log_doubts(acted.position)
+            await self._progress.log_doubts(run, self.saga_id, acted.position)
             await run.log_step(
                 self.saga_id, acted.name, "act", SagaStepStatus.COMPLETED, position=acted.position
             )
-            self._acted.append(acted)
+            self._progress.acted.append(acted)
             await run.update_status(self.saga_id, SagaStatus.COMPENSATING)
-            await compensation.begin(self._to_compensate())
+            await compensation.begin(self._progress.to_compensate())
         except Exception as second:
             error.add_note(
                 f"saga {self.saga_id} ({self._saga_name}): {acted.name} has acted, which could not be "
@@ -329,12 +313,13 @@ class SagaTransaction(Generic[ContextT]):
         await self._finish(compensation, error)
 
     async def _compensate(self, error: Exception) -> None:
-        compensation = self._compensation()
-        if self._interrupted:
-            self._doubt(self._plan.steps[len(self._acted)], (), None)
-            await self._log_doubts(len(self._acted))
-        await self._journal.run.update_status(self.saga_id, SagaStatus.COMPENSATING)
-        await compensation.begin(self._to_compensate())
+        compensation, run, progress = self._compensation(), self._journal.run, self._progress
+        if progress.interrupted:
+            position = len(progress.acted)
+            progress.doubt(self._plan.steps[position], (), None)
+            await progress.log_doubts(run, self.saga_id, position)
+        await run.update_status(self.saga_id, SagaStatus.COMPENSATING)
+        await compensation.begin(self._progress.to_compensate())
         await self._finish(compensation, error)
 
     async def _finish(self, compensation: Compensation, error: Exception | None) -> None:
@@ -348,9 +333,9 @@ class SagaTransaction(Generic[ContextT]):
     async def _finish_compensation(self, status: SagaStatus) -> NoReturn:
         """Compensate what is left of a saga that was resumed in one of the two backward states."""
         compensation = self._compensation()
-        if status is SagaStatus.COMPENSATING or self._to_compensate():
+        if status is SagaStatus.COMPENSATING or self._progress.to_compensate():
             await self._journal.run.update_status(self.saga_id, SagaStatus.COMPENSATING)
-            await compensation.begin(self._to_compensate())
+            await compensation.begin(self._progress.to_compensate())
             await self._finish(compensation, None)
         raise SagaCompensatedError(self.saga_id, self._saga_name, status, self.failed_compensations)
 
@@ -358,10 +343,6 @@ class SagaTransaction(Generic[ContextT]):
         return Compensation(
             self._journal, self._plan, self._saga_name, self.context, self.scope, self._retries, self._sleep
         )
-
-    def _to_compensate(self) -> list[Acted]:
-        steps = in_reverse(self._acted, self._doubtful)
-        return [step for step in steps if (step.position, step.name) not in self._compensated]
 
     # ------------------------------------------------------------ ending
 
