@@ -7,18 +7,21 @@ import uuid
 from collections.abc import Collection, Iterable
 
 from cqrs.circuit_breaker import validation
-from cqrs.exceptions import ConfigurationError, ConfigurationTypeError
+from cqrs.exceptions import ConfigurationError, ConfigurationTypeError, SagaConcurrencyError
 from cqrs.saga.storage.enums import SagaStatus, SagaStepStatus
 from cqrs.saga.storage.models import SagaLogEntry
 
 __all__ = [
+    "already_exists",
     "checked_limit",
     "checked_seconds",
+    "checked_version",
     "checked_write",
     "has_failed_compensation",
     "names_of",
     "status_of",
     "stored_details",
+    "taken_over",
 ]
 
 _STATUSES = {text: status for status in SagaStatus for text in (status.value, status.name)}
@@ -94,6 +97,26 @@ def checked_write(held: uuid.UUID | None, saga_id: uuid.UUID) -> None:
             f"this run holds {has} and cannot write to saga {saga_id}: call create_saga or acquire first "
             "(after a final status or release, in a run of its own)"
         )
+
+
+def checked_version(saga_id: uuid.UUID, version: int, expected: int | None) -> None:
+    """Refuse a write of who has seen another version of the saga; ``None``: any will do.
+
+    Raises:
+        SagaConcurrencyError: the version is not the expected one.
+    """
+    if expected is not None and version != expected:
+        raise SagaConcurrencyError(saga_id, f"its version is {version}, not {expected}")
+
+
+def already_exists(saga_id: uuid.UUID) -> SagaConcurrencyError:
+    """Return the error of a creation that found a saga of the same id."""
+    return SagaConcurrencyError(saga_id, "a saga of this id exists already")
+
+
+def taken_over(saga_id: uuid.UUID) -> SagaConcurrencyError:
+    """Return the error of a commit that came after another run has taken the saga over."""
+    return SagaConcurrencyError(saga_id, "another run has taken over")
 
 
 def stored_details(details: str | None) -> str | None:

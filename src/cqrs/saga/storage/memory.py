@@ -11,8 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from cqrs.circuit_breaker import validation
-from cqrs.exceptions import SagaConcurrencyError
-from cqrs.saga.storage.arguments import checked_limit, checked_seconds, has_failed_compensation, names_of
+from cqrs.saga.storage.arguments import (
+    checked_limit,
+    checked_seconds,
+    checked_version,
+    has_failed_compensation,
+    names_of,
+)
 from cqrs.saga.storage.contexts import take_context
 from cqrs.saga.storage.enums import SagaAction, SagaStatus, SagaStepStatus
 from cqrs.saga.storage.memory_run import MemorySagaRun
@@ -74,9 +79,7 @@ class MemorySagaStorage(ISagaStorage):
         copied = take_context(saga_id, context)
         with self._table.lock:
             saga = self._table.get(saga_id)
-            if current_version is not None and saga.version != current_version:
-                reason = f"its version is {saga.version}, not {current_version}"
-                raise SagaConcurrencyError(saga_id, reason)
+            checked_version(saga_id, saga.version, current_version)
             saga.context = copied
             self._touch(saga)
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from cqrs.exceptions import SagaConcurrencyError
-from cqrs.saga.storage.arguments import checked_seconds, checked_write
+from cqrs.saga.storage.arguments import checked_seconds, checked_version, checked_write, taken_over
 from cqrs.saga.storage.contexts import take_context
 from cqrs.saga.storage.enums import SagaAction, SagaStatus, SagaStepStatus
 from cqrs.saga.storage.memory_table import FREE, Line, MemorySaga, MemoryTable
@@ -92,9 +92,8 @@ class MemorySagaRun:
     ) -> None:
         if saga_id is not self._saga_id:
             checked_write(self._saga_id, saga_id)
-        if current_version is not None and current_version != self._version:
-            reason = f"its version is {self._version}, not {current_version}"
-            raise SagaConcurrencyError(saga_id, reason)
+        if current_version is not None:
+            checked_version(saga_id, self._version, current_version)
         self._context = take_context(saga_id, context)
 
     async def update_status(self, saga_id: uuid.UUID, status: SagaStatus) -> None:
@@ -134,7 +133,7 @@ class MemorySagaRun:
                 self._create(saga)
             elif saga.version != self._version:
                 self._forget()
-                raise SagaConcurrencyError(saga.saga_id, "another run has taken over")
+                raise taken_over(saga.saga_id)
             now = saga.updated_at = table.clock()
             saga.version += 1
             self._version = saga.version

@@ -8,7 +8,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from cqrs.exceptions import SagaConcurrencyError, SagaNotFoundError
+from cqrs.exceptions import SagaNotFoundError
+from cqrs.saga.storage.arguments import already_exists
 from cqrs.saga.storage.contexts import copy_context
 from cqrs.saga.storage.enums import SagaAction, SagaStatus, SagaStepStatus
 from cqrs.saga.storage.protocol import SagaState
@@ -104,7 +105,7 @@ class MemoryTable:
             SagaConcurrencyError: there is one of this id.
         """
         if self.find(saga.saga_id) is not None:
-            raise SagaConcurrencyError(saga.saga_id, "a saga of this id exists already")
+            raise already_exists(saga.saga_id)
         self.unfinished[saga.saga_id.int] = saga
 
     def move(self, saga: MemorySaga, status: SagaStatus) -> None:

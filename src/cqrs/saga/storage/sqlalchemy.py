@@ -15,7 +15,7 @@ from cqrs._sql.sessions import SessionFactory, check_session_factory
 from cqrs._sql.transactions import Transactions
 from cqrs.circuit_breaker import validation
 from cqrs.exceptions import ConfigurationTypeError, SagaConcurrencyError, SagaNotFoundError
-from cqrs.saga.storage.arguments import checked_limit, checked_seconds, stored_details
+from cqrs.saga.storage.arguments import already_exists, checked_limit, checked_seconds, stored_details
 from cqrs.saga.storage.contexts import encode_context
 from cqrs.saga.storage.enums import SagaAction, SagaStatus, SagaStepStatus
 from cqrs.saga.storage.models import SagaLogEntry
@@ -114,7 +114,7 @@ class SqlAlchemySagaStorage(ISagaStorage):
             await self._execute(self._statements.insert_unleased, values)
         except exc.IntegrityError as error:
             if await self._exists(saga_id):
-                raise SagaConcurrencyError(saga_id, "a saga of this id exists already") from error
+                raise already_exists(saga_id) from error
             raise
 
     async def update_context(
@@ -129,11 +129,7 @@ class SqlAlchemySagaStorage(ISagaStorage):
         raise SagaConcurrencyError(saga_id, f"its version is {version}, not {current_version}")
 
     async def update_status(self, saga_id: uuid.UUID, status: SagaStatus) -> None:
-        status = SagaStatus(status)
-        values: dict[str, Any] = {"status": status.value}
-        if status.is_final:
-            values |= {"lease_owner": None, "lease_expires_at": None}
-        await self._change(saga_id, self._statements.change(**values))
+        await self._change(saga_id, self._statements.change(**_values_of(status)))
 
     async def log_step(
         self,
@@ -165,11 +161,7 @@ class SqlAlchemySagaStorage(ISagaStorage):
         if new_status is None:
             statement = self._queries.set_attempts(more)
         else:
-            status = SagaStatus(new_status)
-            values: dict[str, Any] = {"status": status.value, "recovery_attempts": more}
-            if status.is_final:
-                values |= {"lease_owner": None, "lease_expires_at": None}
-            statement = self._statements.change(**values)
+            statement = self._statements.change(recovery_attempts=more, **_values_of(new_status))
         await self._change(saga_id, statement)
 
     async def set_recovery_attempts(self, saga_id: uuid.UUID, attempts: int) -> None:
@@ -284,3 +276,12 @@ class SqlAlchemySagaStorage(ISagaStorage):
             for statement in self._queries.deletes(ids):
                 await connection.execute(statement)
         return len(ids)
+
+
+def _values_of(status: SagaStatus) -> dict[str, Any]:
+    """Return what a row has with a status; a final one ends the lease."""
+    status = SagaStatus(status)
+    return {
+        "status": status.value,
+        **({"lease_owner": None, "lease_expires_at": None} if status.is_final else {}),
+    }

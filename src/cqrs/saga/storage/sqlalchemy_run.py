@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from cqrs._sql.library import aio, exc
 from cqrs.exceptions import SagaConcurrencyError, SagaNotFoundError
-from cqrs.saga.storage.arguments import checked_seconds, checked_write, stored_details
+from cqrs.saga.storage.arguments import (
+    already_exists,
+    checked_seconds,
+    checked_version,
+    checked_write,
+    stored_details,
+    taken_over,
+)
 from cqrs.saga.storage.contexts import encode_context
 from cqrs.saga.storage.enums import SagaAction, SagaStatus, SagaStepStatus
 from cqrs.saga.storage.models import SagaLogEntry
@@ -79,8 +86,7 @@ class SqlAlchemySagaRun:
         self, saga_id: uuid.UUID, context: dict[str, Any], current_version: int | None = None
     ) -> None:
         checked_write(self._saga_id, saga_id)
-        if current_version is not None and current_version != self._version:
-            raise SagaConcurrencyError(saga_id, f"its version is {self._version}, not {current_version}")
+        checked_version(saga_id, self._version, current_version)
         self._context = encode_context(saga_id, context)
 
     async def update_status(self, saga_id: uuid.UUID, status: SagaStatus) -> None:
@@ -177,9 +183,7 @@ class SqlAlchemySagaRun:
             created = self._name is not None
             self._forget()
             self._let_go()
-            raise SagaConcurrencyError(
-                saga_id, "a saga of this id exists already" if created else "another run has taken over"
-            )
+            raise already_exists(saga_id) if created else taken_over(saga_id)
         self._version, self._name = self._target, None
         ended = self._status is not None and self._status.is_final
         self._forget()
