@@ -70,7 +70,7 @@ class Setback:
     """What a row becomes after a failed attempt.
 
     Attributes:
-        status: ``NOT_PRODUCED`` or ``DEAD_LETTER``.
+        status: ``NOT_PRODUCED`` or ``DEAD_LETTER``; ``NEW`` if a program wants so.
         attempts: failed attempts so far, this one included.
         delay: seconds until the next one.
         reason: text for ``error``.

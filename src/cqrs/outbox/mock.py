@@ -14,18 +14,17 @@ from cqrs.events.event import INotificationEvent
 from cqrs.exceptions import ConfigurationTypeError
 from cqrs.outbox.attempts import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS, UNAVAILABLE_DELAY, UNCOUNTED, classify
 from cqrs.outbox.codec import decode, decode_headers, encode
-from cqrs.outbox.repository import EventStatus, OutboxedEvent, OutboxedEventRepository
+from cqrs.outbox.repository import LEASE_SECONDS, EventStatus, OutboxedEvent, OutboxedEventRepository
 
 __all__ = ["MockOutboxedEventRepository"]
 
 Store = MutableMapping[int, OutboxedEvent]
 
-LEASE_SECONDS = 30.0
 _WAITING = (EventStatus.NEW, EventStatus.NOT_PRODUCED)
 
 
 class MockOutboxedEventRepository(OutboxedEventRepository):
-    """Keeps events in a dictionary; the same checks, attempts and waits as in a database.
+    """Keeps events in a dictionary; the same checks, order, attempts and waits as in a database.
 
     Args:
         store: the dictionary, row number -> event, or a function that returns it; repositories that share one
@@ -59,8 +58,10 @@ class MockOutboxedEventRepository(OutboxedEventRepository):
         self._clock = clock
         self._backoff = backoff
         self._not_before: dict[int, float] = {}
+        # Since the last commit:
         self._added: list[OutboxedEvent] = []
-        self._changed: dict[int, tuple[OutboxedEvent, float]] = {}
+        self._changed: dict[int, OutboxedEvent] = {}
+        self._held: dict[int, float] = {}
 
     def add(self, event: INotificationEvent[Any]) -> None:
         row = encode(event)
@@ -75,34 +76,38 @@ class MockOutboxedEventRepository(OutboxedEventRepository):
     async def get_many(self, batch_size: int = 100, topic: str | None = None) -> list[OutboxedEvent]:
         validation.count("batch_size", batch_size)
         now = self._clock()
-        due = [
-            event
-            for number, event in sorted(self.store.items())
-            if event.status in _WAITING
-            and event.attempts < DEFAULT_MAX_ATTEMPTS
-            and self._not_before.get(number, now) <= now
-            and topic in (None, event.topic)
-        ][:batch_size]
-        self._not_before.update({event.id: now + LEASE_SECONDS for event in due})
+        not_before = {**self._not_before, **self._held}
+        due: list[OutboxedEvent] = []
+        blocked: set[tuple[str, str | None]] = set()
+        for number, event in sorted(self.store.items()):
+            if event.status not in _WAITING or topic not in (None, event.topic):
+                continue
+            place = event.topic, event.key
+            if event.key is not None and not_before.get(number, now) > now:
+                blocked.add(place)
+            elif place not in blocked and not_before.get(number, now) <= now:
+                due.append(event)
+        del due[batch_size:]
+        self._held.update({event.id: now + LEASE_SECONDS for event in due})
         return due
 
     async def update_status(self, outboxed_event_id: int, new_status: EventStatus) -> None:
         event = self._current(outboxed_event_id)
         if event is None:
             return
-        not_before = 0.0
-        if new_status == EventStatus.NOT_PRODUCED:
-            attempts = event.attempts + 1
-            event = replace(event, attempts=attempts)
+        status, attempts, wait = EventStatus(new_status), event.attempts, 0.0
+        if status in (EventStatus.NOT_PRODUCED, EventStatus.DEAD_LETTER):
+            attempts += 1
             if attempts >= DEFAULT_MAX_ATTEMPTS:
-                new_status = EventStatus.DEAD_LETTER
-            not_before = self._clock() + self._backoff.duration(attempts, random_module.random())
-        self._changed[event.id] = replace(event, status=EventStatus(new_status)), not_before
+                status = EventStatus.DEAD_LETTER
+            wait = self._backoff.duration(attempts, random_module.random())
+        self._changed[event.id] = replace(event, status=status, attempts=attempts)
+        self._held[event.id] = self._clock() + wait
 
     async def report_failure(self, outboxed_event_id: int, error: Exception) -> None:
         event = self._current(outboxed_event_id)
         if event is not None and classify(error) in UNCOUNTED:
-            self._changed[event.id] = event, self._clock() + UNAVAILABLE_DELAY
+            self._held[event.id] = self._clock() + UNAVAILABLE_DELAY
         else:
             await super().report_failure(outboxed_event_id, error)
 
@@ -110,15 +115,14 @@ class MockOutboxedEventRepository(OutboxedEventRepository):
         for event in self._added:
             number = max(self.store, default=0) + 1
             self.store[number] = replace(event, id=number)
-        for number, (event, not_before) in self._changed.items():
-            self.store[number] = event
-            self._not_before[number] = not_before
+        self.store.update(self._changed)
+        self._not_before.update(self._held)
         await self.rollback()
 
     async def rollback(self) -> None:
         self._added.clear()
         self._changed.clear()
+        self._held.clear()
 
     def _current(self, number: int) -> OutboxedEvent | None:
-        changed = self._changed.get(number)
-        return changed[0] if changed is not None else self.store.get(number)
+        return self._changed.get(number) or self.store.get(number)

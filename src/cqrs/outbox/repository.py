@@ -13,7 +13,10 @@ from cqrs.events.event import INotificationEvent
 from cqrs.exceptions import MessageRefusedError
 from cqrs.message_brokers.protocol import Message
 
-__all__ = ["EventStatus", "OutboxedEvent", "OutboxedEventRepository"]
+__all__ = ["LEASE_SECONDS", "EventStatus", "OutboxedEvent", "OutboxedEventRepository"]
+
+LEASE_SECONDS = 30.0
+"""For how long ``get_many`` of the repositories of this package leases events."""
 
 
 class EventStatus(enum.StrEnum):
@@ -110,7 +113,8 @@ class OutboxedEventRepository(abc.ABC):
         """Write what became of an event, and give its lease back.
 
         ``NOT_PRODUCED`` counts a failed attempt, after which the event waits; the fifth makes it a dead
-        letter. An event that somebody else has leased meanwhile is left alone.
+        letter. ``DEAD_LETTER`` counts one too. With ``NEW`` it is due at once. An event that somebody else
+        has leased meanwhile is left alone.
         """
 
     async def report_failure(self, outboxed_event_id: int, error: Exception) -> None:

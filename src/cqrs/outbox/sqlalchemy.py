@@ -34,7 +34,7 @@ from cqrs.outbox.codec import (
 )
 from cqrs.outbox.models import OutboxModel, rebind_outbox_model
 from cqrs.outbox.preparation import dead_letter
-from cqrs.outbox.repository import EventStatus, OutboxedEvent, OutboxedEventRepository
+from cqrs.outbox.repository import LEASE_SECONDS, EventStatus, OutboxedEvent, OutboxedEventRepository
 from cqrs.outbox.rows import ClaimedRow, Settlement, claim, connect, settle
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ __all__ = ["OutboxModel", "SqlAlchemyOutboxedEventRepository", "rebind_outbox_mo
 
 logger = logging.getLogger(__name__)
 
-LEASE_SECONDS = 30.0
 _REMEMBERED = 10_000
 
 
@@ -160,7 +159,7 @@ class SqlAlchemyOutboxedEventRepository(OutboxedEventRepository):
         if status is EventStatus.PRODUCED:
             settlement.produced.append(outboxed_event_id)
         elif status is EventStatus.NEW:
-            settlement.given_back.append(outboxed_event_id)
+            settlement.setbacks[outboxed_event_id] = Setback(status, attempts, 0.0, why)
         else:
             made = attempts + 1
             if made >= DEFAULT_MAX_ATTEMPTS:

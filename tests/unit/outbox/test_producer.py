@@ -84,7 +84,7 @@ async def test_nothing_due_is_waited_for_without_a_busy_loop(clock: FakeClock) -
     ("error", "status", "attempts"),
     [
         (ValueError("no"), EventStatus.NOT_PRODUCED, 1),
-        (MessageRefusedError("topic", "too large"), EventStatus.DEAD_LETTER, 0),
+        (MessageRefusedError("topic", "too large"), EventStatus.DEAD_LETTER, 1),
         (BrokerUnavailableError("topic", "down"), EventStatus.NEW, 0),
         (TimeoutError(), EventStatus.NEW, 0),
     ],
