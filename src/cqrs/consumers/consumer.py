@@ -59,7 +59,7 @@ class Consumer:
             source does.
         inbox: handles each message once: a ``cqrs.inbox.InboxProcessor``, whose ``current_session()`` gives
             handlers the session that their effects belong in. A message without identity then fails, unless
-            its event has an ``event_id``.
+            its event has an ``event_id``. While the inbox cannot be reached, attempts fail, and are counted.
         on_error: told of each failed attempt, ``on_error(message, error, attempt)``; it returns ``"retry"``
             (or ``None``), ``"dead_letter"`` or ``"ignore"``.
         unknown: what becomes of messages with unknown names: ``"dead_letter"``, or ``"ignore"``.

@@ -173,11 +173,13 @@ async def test_an_inbox_that_cannot_be_reached_is_a_failure_like_others(clock: F
             return await super().process(message_id, handler, event_name=event_name)
 
     source, mediator = ScriptedSource(message(1, message_id=uuid.UUID(int=1))), Mediator()
-    async with consumer_of(source, mediator, clock, inbox=Down()):
+    async with consumer_of(source, mediator, clock, inbox=Down()) as consumer:
         await source.told("retry", "1", 1.0)
         assert mediator.started == []
         await clock.elapse(1)
         await source.told("ack", "1")
+
+    assert (consumer.statistics.failed, consumer.statistics.handled) == (1, 1)
 
 
 async def test_handlers_know_how_long_they_may_take(clock: FakeClock) -> None:

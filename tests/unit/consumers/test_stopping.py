@@ -91,6 +91,34 @@ async def test_a_handler_that_succeeds_though_cancelled_is_acknowledged(clock: F
     assert (source.told_of("ack"), source.told_of("release")) == (["1"], [])
 
 
+async def test_a_handler_that_does_not_end_holds_up_no_stop(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("cqrs.consumers.hand.GRACE", 0.01)
+    end = asyncio.Event()
+
+    async def stubborn(_: int) -> None:
+        while not end.is_set():
+            try:
+                await end.wait()
+            except asyncio.CancelledError:
+                pass
+
+    source, mediator = ScriptedSource(message(1)), Mediator(stubborn)
+    consumer = consumer_of(source, mediator, clock)
+    await consumer.start()
+    await mediator.has_started(1)
+
+    await consumer.stop(timeout=0)
+
+    assert mediator.running == 1
+    assert source.told_of("release") == ["1"]
+    assert "does not end though it was cancelled" in caplog.text
+    assert consumer.statistics.in_hand == 0
+    end.set()
+    await source.told("ack", "1")
+
+
 async def test_what_waits_for_its_next_attempt_is_given_back_at_once(clock: FakeClock) -> None:
     source, mediator = ScriptedSource(message(1)), Mediator(failing(9))
     consumer = consumer_of(source, mediator, clock)
