@@ -163,6 +163,32 @@ async def test_a_slow_renewal_is_not_begun_twice(clock: FakeClock) -> None:
     assert lease.touched == 1010  # when the renewal was begun
 
 
+async def test_few_renewals_are_made_at_once_and_none_of_a_saga_that_has_ended_meanwhile(
+    clock: FakeClock,
+) -> None:
+    loop, gate = Loop(), asyncio.Event()
+    renewer = Renewer(loop)  # type: ignore[arg-type]  # all it needs
+    leases = {Run(): make(Run(), clock) for _ in range(Renewer.MOST_AT_ONCE + 2)}
+    for run, lease in leases.items():
+
+        async def slow(run: Run = run) -> bool:
+            run.renewals += 1
+            return await gate.wait()
+
+        run.renew, lease.run = slow, run  # type: ignore[method-assign]  # what is tested
+        renewer.add(lease)
+    clock.advance(10)
+    await loop.fire()
+    waiting = [run for run in leases if not run.renewals]
+    assert len(waiting) == 2
+    renewer.remove(leases[waiting[0]])
+    gate.set()
+    for _ in range(6):
+        await asyncio.sleep(0)
+    assert [run.renewals for run in waiting] == [0, 1]
+    assert sum(run.renewals for run in leases) == Renewer.MOST_AT_ONCE + 1
+
+
 async def test_a_doubtful_lease_is_made_sure(clock: FakeClock) -> None:
     run = Run()
     lease = make(run, clock)
