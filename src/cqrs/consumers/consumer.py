@@ -106,7 +106,9 @@ class Consumer:
         if not offers(source, MessageSource):
             raise ConfigurationTypeError(f"source must be a MessageSource, not {source!r}")
         _check_methods(mediator=(mediator, "send"), inbox=(inbox, "process"))
-        _check_callable(dead_letter=dead_letter, on_error=on_error, sleep=sleep, random=random)
+        _check_callable(dead_letter=dead_letter, sleep=sleep, random=random)
+        if on_error is not None:
+            validation.plain_function("on_error", on_error)
         _check_backoff(backoff=backoff, reconnect=reconnect)
         validation.count("concurrency", concurrency)
         validation.choice("unknown", unknown, ("dead_letter", "ignore"))

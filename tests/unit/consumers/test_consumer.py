@@ -475,6 +475,7 @@ async def test_a_cancelled_error_from_within_is_a_failure_in_the_end(clock: Fake
         {"dead_letter": 7},
         {"inbox": 7},
         {"on_error": 7},
+        {"on_error": failing(1)},  # async: nobody would await its answer
         {"unknown": "perhaps"},
         {"backoff": 1.0},
         {"reconnect": 1.0},
