@@ -27,7 +27,6 @@ from cqrs.consumers.tracing import Tracing
 from cqrs.deserializers.json import JsonDeserializer
 from cqrs.deserializers.protocol import DeserializerFactory
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationTypeError, DeserializationError
-from cqrs.message_brokers.connecting import check_seconds
 from cqrs.message_brokers.encoding import Encoder
 from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, message_id_of
 from cqrs.message_brokers.protocol import Message
@@ -133,7 +132,7 @@ class FastStreamMessageBroker:
             been published. Default 30.
 
     Raises:
-        ConfigurationError, ConfigurationTypeError: the broker has no ``publish``, or another timeout.
+        ConfigurationError: the broker has no ``publish``, or another timeout.
     """
 
     def __init__(
@@ -150,7 +149,7 @@ class FastStreamMessageBroker:
         self._publish: Callable[..., Awaitable[object]] = publish
         self._encoder = Encoder(serializer)
         self._destination = destination
-        self._timeout = check_seconds("timeout", timeout)
+        self._timeout = validation.seconds("timeout", timeout)
         self._options = inspect.signature(publish).parameters
 
     async def send_message(self, message: Message) -> None:
