@@ -27,8 +27,9 @@ RecoveryKind: TypeAlias = Literal[
 """What can be told:
 
 - ``completed``: a saga went forward to its end, or another worker has seen to that since it was found;
-  ``compensated``: it was undone, which is an end as well.
-- ``busy``: somebody else executes it; ``failed``: it could not be ended now and is tried again.
+  ``compensated``: it was undone, which is an end as well. Both may be told by two workers of one saga.
+- ``busy``: somebody else executes it, or it is gone.
+- ``failed``: it could not be ended now and is tried again.
 - ``exhausted``: it was tried too often and is left alone.
 - ``failed_compensation``: a step could not be undone.
 - ``unknown_name``: sagas of this name are unfinished, and this worker does not know their class.
@@ -65,8 +66,8 @@ class RecoveryResult:
 
     Attributes:
         completed: sagas that went forward to their end, here or meanwhile elsewhere.
-        compensated: sagas that were undone.
-        busy: sagas that somebody else executes, or has ended meanwhile.
+        compensated: sagas that were undone, here or meanwhile elsewhere.
+        busy: sagas that somebody else executes, or that are gone.
         failed: sagas that are tried again, and what was raised.
         exhausted: sagas that were tried too often; told once.
         failed_compensations: ``failed`` sagas of which a step could not be undone; told once.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import uuid
 from typing import Any
 
@@ -15,7 +14,8 @@ from cqrs.saga.storage import SagaStatus
 from cqrs.saga.storage.sqlalchemy import SqlAlchemySagaStorage
 from cqrs.testing import FakeClock
 from tests.servers.databases import Database
-from tests.unit.saga.shop import Shop, Steps, effects, fail, run, status_of, wishes
+from tests.unit.saga.recovering import crashed
+from tests.unit.saga.shop import Shop, Steps, effects, fail, status_of, wishes
 
 
 @pytest.fixture(autouse=True)
@@ -24,20 +24,10 @@ def _clean_shop() -> None:
     wishes.clear()
 
 
-async def crashed(storage: SqlAlchemySagaStorage, at: str = "act B") -> uuid.UUID:
-    """Return the id of a saga whose process has died."""
-    saga_id = uuid.uuid4()
-    wishes[at] = fail(asyncio.CancelledError())
-    with contextlib.suppress(asyncio.CancelledError):
-        await run(storage, saga_id=saga_id)
-    wishes.clear()
-    return saga_id
-
-
 async def test_workers_of_several_processes_act_once(
     database: Database, storage: SqlAlchemySagaStorage
 ) -> None:
-    saga_ids = [await crashed(storage) for _ in range(6)]
+    saga_ids = [await crashed(storage, "act B") for _ in range(6)]
     effects.clear()
     storages = [SqlAlchemySagaStorage(database.session_factory) for _ in range(3)]
     workers = [RecoveryWorker([Shop], Steps(), each) for each in storages]
@@ -53,7 +43,7 @@ async def test_workers_of_several_processes_act_once(
 async def test_a_failed_recovery_is_put_off_by_the_clock_of_the_database(
     storage: SqlAlchemySagaStorage, pass_time: Any
 ) -> None:
-    saga_id = await crashed(storage)
+    saga_id = await crashed(storage, "act B")
     await storage.update_context(saga_id, {"done": 5})
     worker = RecoveryWorker([Shop], Steps(), storage)
     assert list((await worker.run_once()).failed) == [saga_id]

@@ -8,6 +8,7 @@ import pytest
 
 from cqrs.saga.storage.memory import MemorySagaStorage
 from tests.unit.saga import shop
+from tests.unit.saga.recovering import World
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +25,8 @@ def storage() -> MemorySagaStorage:
 @pytest.fixture
 def saga_id() -> uuid.UUID:
     return uuid.uuid4()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
