@@ -13,6 +13,7 @@ from typing import Any
 from cqrs._sql.errors import in_short
 from cqrs._sql.library import aio, sa
 from cqrs.circuit_breaker.timing import Backoff
+from cqrs.message_brokers.connecting import not_cancelled
 
 __all__ = ["Listener", "can_listen"]
 
@@ -34,7 +35,8 @@ class Listener:
     Args:
         engine: of PostgreSQL by asyncpg.
         channel: name of the channel.
-        heard: called for each notification, and after each reconnection, as some may have been missed.
+        heard: called with the text of each notification, and with an empty one when it begins to listen, as
+            some may have been missed before.
         sleep: waits for a number of seconds.
         random: numbers in [0, 1) for the jitter of waits.
     """
@@ -43,7 +45,7 @@ class Listener:
         self,
         engine: aio.AsyncEngine,
         channel: str,
-        heard: Callable[[], None],
+        heard: Callable[[str], None],
         *,
         sleep: Callable[[float], Awaitable[None]],
         random: Callable[[], float],
@@ -53,23 +55,23 @@ class Listener:
         self._heard = heard
         self._sleep = sleep
         self._random = random
+        self._failures = 0  # in a row
 
     async def run(self) -> None:
         """Listen until cancelled; connect again whenever the connection is lost."""
-        failures = 0
         while True:
             try:
-                async with self._engine.connect() as connection:
-                    failures = 0
+                # A driver that cancels what waits for a lost connection must not end this silently.
+                async with not_cancelled(), self._engine.connect() as connection:
                     await self._listen(connection)
                 logger.info("the outbox has lost the connection on which it listens, and connects again")
             except Exception as error:
-                failures += 1
-                level = logging.WARNING if failures == 1 else logging.DEBUG
+                self._failures += 1
+                level = logging.WARNING if self._failures == 1 else logging.DEBUG
                 logger.log(
                     level, "the outbox cannot listen for new rows, and polls instead: %s", in_short(error)
                 )
-            await self._sleep(_RECONNECT.duration(max(failures, 1), self._random()))
+            await self._sleep(_RECONNECT.duration(max(self._failures, 1), self._random()))
 
     async def _listen(self, connection: aio.AsyncConnection) -> None:
         raw = await connection.get_raw_connection()
@@ -81,13 +83,14 @@ class Listener:
         def end(*_: Any) -> None:
             lost.set()
 
-        def hear(*_: Any) -> None:
-            self._heard()
+        def hear(_connection: Any, _process: int, _channel: str, text: str) -> None:
+            self._heard(text)
 
         driver.add_termination_listener(end)
         await driver.add_listener(self._channel, hear)
+        self._failures = 0
         try:
-            self._heard()
+            self._heard("")
             while not lost.is_set():
                 try:
                     async with asyncio.timeout(_CHECK_EVERY):

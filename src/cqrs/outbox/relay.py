@@ -85,8 +85,8 @@ class OutboxRelay:
         pause: the waits while the broker, or the database, is not available; by default from 1 to 30 s.
         validate: check before sending that a payload is one of the registered type. ``False`` saves the time
             and sends any JSON object of a registered name.
-        listen: wake at once when rows are committed, where the database tells (PostgreSQL by asyncpg). It
-            takes one connection besides the pool.
+        listen: wake at once when rows of its topics are committed, where the database tells (PostgreSQL by
+            asyncpg). It takes one connection besides the pool.
         clock: monotonic clock in seconds.
         sleep: waits for a number of seconds.
         random: numbers in [0, 1) for the jitter of waits.
@@ -160,6 +160,7 @@ class OutboxRelay:
             random=random,
         )
         self._polling = Polling(settings, random)
+        self._topics = settings.topics
         self._listen = listen
         self._sleep = sleep
         self._random = random
@@ -283,7 +284,9 @@ class OutboxRelay:
         listener = Listener(engine, channel, self._heard, sleep=self._sleep, random=self._random)
         return asyncio.get_running_loop().create_task(listener.run(), name="cqrs.outbox.listener")
 
-    def _heard(self) -> None:
+    def _heard(self, topic: str) -> None:
+        if topic and self._topics is not None and topic not in self._topics:
+            return
         self.statistics.wakes += 1
         self._polling.woken()
         if self._wake is not None:

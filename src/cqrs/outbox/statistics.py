@@ -23,7 +23,7 @@ class RelayStatistics:
         outages: batches in which nothing but unavailability was met.
         errors: errors of the database.
         queries: statements sent to the database.
-        wakes: notifications of the database.
+        wakes: notifications of the database about its topics.
     """
 
     batches: int = 0
