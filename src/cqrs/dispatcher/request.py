@@ -138,18 +138,21 @@ def bound_to(request_map: BindingMap[Any], request_type: type[Any]) -> type[Any]
     try:
         binding: type[Any] | FallbackPair | list[Any] = request_map[request_type]
     except KeyError:
-        raise RequestHandlerDoesNotExist(_missing(request_map, request_type)) from None
+        raise RequestHandlerDoesNotExist(nothing_bound("request_map", request_map, request_type)) from None
     return binding
 
 
-def _missing(request_map: BindingMap[Any], request_type: type[Any]) -> str:
-    if issubclass(request_type, type):
-        return "no handler is bound to classes: what was sent is a class, send an instance of it"
-    text = f"no handler is bound to {type_name(request_type)} ({request_type.__module__}); "
-    for base in request_type.__mro__[1:]:
-        if base in request_map:
+def nothing_bound(
+    name: str, bindings: BindingMap[Any], message_type: type[Any], handler: str = "handler"
+) -> str:
+    """Return what is said when nothing is bound to a type: why that may be, and what to do."""
+    if issubclass(message_type, type):
+        return f"no {handler} is bound to classes: what was sent is a class, send an instance of it"
+    text = f"no {handler} is bound to {type_name(message_type)} ({message_type.__module__}); "
+    for base in message_type.__mro__[1:]:
+        if base in bindings:
             text += f"the one of its base {type_name(base)} does not answer for it; "
-    return text + f"bind one: request_map.bind({request_type.__name__}, ...)"
+    return text + f"bind one: {name}.bind({message_type.__name__}, ...)"
 
 
 def refuse_kind(

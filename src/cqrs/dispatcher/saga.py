@@ -10,12 +10,11 @@ from cqrs.container.protocol import Resolver
 from cqrs.dispatcher.answers import announce, announced
 from cqrs.dispatcher.binding_map import BindingMap
 from cqrs.dispatcher.collecting import check_chain
-from cqrs.dispatcher.declarations import type_name
 from cqrs.dispatcher.driven import close
 from cqrs.dispatcher.guarded_stream import StreamRecord
 from cqrs.dispatcher.handlers import RunsSagas
 from cqrs.dispatcher.models import SagaDispatchResult
-from cqrs.dispatcher.request import Deliver, check_map
+from cqrs.dispatcher.request import Deliver, check_map, nothing_bound
 from cqrs.dispatcher.scope import check_container
 from cqrs.dispatcher.streaming import stream_through_middlewares
 from cqrs.exceptions import SagaDoesNotExist
@@ -123,9 +122,5 @@ class SagaDispatcher:
     def _bound_to(self, context_type: type[Any]) -> type[RunsSagas]:
         saga: type[RunsSagas] | None = self._saga_map.get(context_type)
         if saga is None:
-            name = type_name(context_type)
-            raise SagaDoesNotExist(
-                f"no saga is bound to {name} ({context_type.__module__}); "
-                f"bind one: saga_map.bind({name}, ...)"
-            )
+            raise SagaDoesNotExist(nothing_bound("saga_map", self._saga_map, context_type, "saga"))
         return saga

@@ -34,6 +34,10 @@ def storage() -> MemorySagaStorage:
     return MemorySagaStorage()
 
 
+class Gift(Order):
+    pass
+
+
 def dispatcher(storage: Any, saga: Any = Shop, chain: MiddlewareChain | None = None) -> SagaDispatcher:
     return SagaDispatcher(cqrs.SagaMap({Order: saga}), Steps(), storage, chain)
 
@@ -102,6 +106,10 @@ async def test_a_fallback_is_told(storage: MemorySagaStorage) -> None:
 async def test_what_cannot_be_dispatched_is_refused_at_once(storage: MemorySagaStorage) -> None:
     with pytest.raises(SagaDoesNotExist, match=r"no saga is bound to int .*saga_map.bind\(int"):
         dispatcher(storage).dispatch(1)
+    with pytest.raises(SagaDoesNotExist, match=r"bound to Gift .*its base Order does not answer for it"):
+        dispatcher(storage).dispatch(Gift())
+    with pytest.raises(SagaDoesNotExist, match="send an instance of it"):
+        dispatcher(storage).dispatch(Order)
     with pytest.raises(ConfigurationError, match="saga_id"):
         dispatcher(storage).dispatch(Order(), "1")  # type: ignore[arg-type]  # what is tested
     with pytest.raises(TypeError, match="saga_map must be a map of sagas"):
