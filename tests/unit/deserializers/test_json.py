@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import decimal
 import pickle
+import sys
 import uuid
 from typing import Any, TypedDict
 
@@ -167,3 +168,11 @@ def test_data_of_another_kind_is_refused() -> None:
 def test_another_way_to_treat_errors_is_refused() -> None:
     with pytest.raises(PolicyError, match="errors"):
         JsonDeserializer(Line, errors="ignore")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", [Struct, Attrs])
+def test_without_msgspec_the_error_names_the_command(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msgspec", None)
+
+    with pytest.raises(ConfigurationError, match=r'pip install "holdfast\[msgspec\]"'):
+        JsonDeserializer(model)

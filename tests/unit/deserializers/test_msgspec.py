@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from typing import Any
 
 import msgspec
@@ -40,3 +41,10 @@ def test_what_cannot_be_read_is_told(model: Any, data: bytes) -> None:
 def test_another_format_is_refused() -> None:
     with pytest.raises(PolicyError, match="format"):
         MsgspecDeserializer(Paid, "yaml")  # type: ignore[arg-type]
+
+
+def test_without_the_library_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msgspec", None)
+
+    with pytest.raises(ImportError, match=r'pip install "holdfast\[msgspec\]"'):
+        MsgspecDeserializer(Line)

@@ -40,6 +40,18 @@ class Size(enum.IntEnum):
     SMALL = 1
 
 
+class Mood(enum.StrEnum):
+    GOOD = "good"
+
+
+class Name(str):
+    """Text of the application's own."""
+
+
+class Years(int):
+    """A number of the application's own."""
+
+
 @dataclasses.dataclass
 class Line:
     unit_price: decimal.Decimal
@@ -88,6 +100,8 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         (datetime.timedelta(minutes=1.5), "90.0"),
         (Colour.RED, '"red"'),
         (Size.SMALL, "1"),
+        (Mood.GOOD, '"good"'),
+        ({Name("n"): Name("ada"), "years": Years(36)}, '{"n":"ada","years":36}'),
         ({Colour.RED: 1, IDENTITY: 2, 3: 4, None: 5}, f'{{"red":1,"{IDENTITY}":2,"3":4,"null":5}}'),
         ((1, 2), "[1,2]"),
         ({1}, "[1]"),
