@@ -19,6 +19,7 @@
     │                                   RuntimeError; defined in ``cqrs.saga.errors``)
     ├── MessageBrokerError              a message broker did not do what was asked
     │   ├── MessageRefusedError         it, or its library, will not take the message, now or later
+    │   │                               (for its size: ``cqrs.message_brokers.errors.MessageTooLargeError``)
     │   └── BrokerUnavailableError      it cannot be reached, or does not answer; try again later
     ├── SerializationError              a payload has no form in the chosen format (also a ValueError)
     ├── DeserializationError            bytes cannot be read as what they should be (also a ValueError); its

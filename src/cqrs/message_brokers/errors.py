@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from cqrs.exceptions import MessageBrokerError
+from cqrs.exceptions import MessageBrokerError, MessageRefusedError
 
-__all__ = ["reason_of", "translated"]
+__all__ = ["MessageTooLargeError", "reason_of", "translated"]
+
+
+class MessageTooLargeError(MessageRefusedError):
+    """The broker takes no message of this size; a smaller one, it might."""
 
 
 def reason_of(error: BaseException) -> str:

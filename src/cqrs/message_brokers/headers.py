@@ -12,10 +12,12 @@ from cqrs.message_brokers.receiving import ReceivedMessage
 
 __all__ = [
     "ATTEMPT",
+    "BRIEF",
     "CONTENT_TYPE",
     "CREATED_AT",
     "DEAD_LETTER_AT",
     "DEAD_LETTER_ATTEMPTS",
+    "DEAD_LETTER_OMITTED",
     "DEAD_LETTER_REASON",
     "DEAD_LETTER_TOPIC",
     "FIRST_TOPIC",
@@ -46,6 +48,7 @@ DEAD_LETTER_REASON = "dead_letter_reason"
 DEAD_LETTER_ATTEMPTS = "dead_letter_attempts"
 DEAD_LETTER_TOPIC = "dead_letter_topic"
 DEAD_LETTER_AT = "dead_letter_at"
+DEAD_LETTER_OMITTED = "dead_letter_omitted"
 
 # Of NATS: what its server finds duplicates by; and those of ours that are no lines of text.
 NATS_MESSAGE_ID = "Nats-Msg-Id"
@@ -58,6 +61,8 @@ FIRST_TOPIC = "first_topic"
 REASON_LIMIT = 2000
 """Characters of a reason that travel with a dead letter: brokers limit headers."""
 
+BRIEF = 100
+"""Characters of a reason, or of a header that tells what a message is, where there is little room."""
 
 DIGITS = 9
 """Of a number in a header, at most: whoever published it may have written anything."""
@@ -98,11 +103,29 @@ def dead_letter_headers(
     reason: str,
     attempts: int,
     now: Callable[[], datetime.datetime] = utc_now,
+    *,
+    omitted: str = "",
+    own: bool = True,
 ) -> dict[str, str]:
-    """Return the headers of a message that nobody could handle: its own, and why, when and from where."""
+    """Return the headers of a message that nobody could handle: its own, and why, when and from where.
+
+    Args:
+        message: as it was received.
+        reason: why nobody could.
+        attempts: to handle it.
+        now: the time.
+        omitted: what the dead letter lacks, in words.
+        own: whether all headers of the message come along; else, short ones that tell what it is.
+    """
+    kept = _first(message.headers)
+    if not own:
+        names = (MESSAGE_ID, MESSAGE_NAME, KEY, CONTENT_TYPE)
+        kept = {name: kept[name] for name in names if name in kept and len(kept[name]) <= BRIEF}
+    if omitted:
+        kept[DEAD_LETTER_OMITTED] = f"{omitted}, at {message.position or message.topic}"
     shown = reason if len(reason) <= REASON_LIMIT else f"{reason[: REASON_LIMIT - 1]}…"
     return {
-        **_first(message.headers),
+        **kept,
         # Line ends would end a header of NATS.
         DEAD_LETTER_REASON: " ".join(_text(shown).split()),
         DEAD_LETTER_ATTEMPTS: str(attempts),

@@ -225,3 +225,20 @@ async def test_what_others_may_publish_can_be_put_aside(place: KafkaPlace) -> No
         await reader.source.dead_letter(await reader.next(), "too large for us", 1)
     async with reading(place.dead_letters()) as reader:
         assert (await reader.next()).body == large
+
+
+async def test_what_is_too_large_for_the_dead_letters_is_put_aside_as_far_as_they_take_it(
+    place: KafkaPlace, kafka_mock: KafkaMock
+) -> None:
+    async with place.broker() as broker:
+        sent = place.message(1, headers={"tenant": "north"})
+        await broker.send_message(sent)
+    async with reading(place.source()) as reader:
+        message = await reader.next()
+        kafka_mock.fail(mock.PRODUCE, mock.MESSAGE_TOO_LARGE, times=3)
+        await reader.source.dead_letter(message, "because", 1)
+    async with reading(place.dead_letters()) as reader:
+        dead = await reader.next()
+
+    assert (dead.body, dead.message_id, dead.headers["tenant"]) == (b"", sent.message_id, "north")
+    assert dead.headers["dead_letter_omitted"] == f"its body of 12 bytes, at {message.position}"

@@ -11,6 +11,7 @@ import nats
 import pytest
 
 from cqrs.exceptions import BrokerUnavailableError, MessageRefusedError
+from cqrs.message_brokers.errors import MessageTooLargeError
 from cqrs.message_brokers.nats import NatsMessageSource
 from cqrs.message_brokers.protocol import Message
 from tests.integration.brokers.nats_place import NatsPlace
@@ -66,7 +67,7 @@ async def test_a_message_larger_than_the_stream_takes_is_refused(place: NatsPlac
     try:
         await client.jetstream().update_stream(name=place.topic, subjects=[place.topic], max_msg_size=1000)
         async with place.broker() as broker:
-            with pytest.raises(MessageRefusedError, match="size"):
+            with pytest.raises(MessageTooLargeError, match="size"):
                 await broker.send_message(place.message(1, key="x" * 2000))
     finally:
         await client.close()
@@ -143,7 +144,7 @@ async def test_headers_count_for_what_is_too_large_and_cost_nobody_the_connectio
         headers = place.message(4, headers={"a": "x" * most})
         results = await broker.send_messages([others[0], almost, headers, others[1]])
 
-    refused = MessageRefusedError
+    refused = MessageTooLargeError
     assert [type(each) for each in results] == [type(None), refused, refused, type(None)]
 
 
@@ -156,3 +157,35 @@ async def test_what_is_just_not_too_large_is_taken(place: NatsPlace) -> None:
         await broker.send_message(Message("Large", place.topic, fits, headers={}))
         with pytest.raises(MessageRefusedError):
             await broker.send_message(Message("Large", place.topic, fits + b"x"))
+
+
+async def test_what_leaves_no_room_for_a_reason_is_put_aside_without_its_body(place: NatsPlace) -> None:
+    async with place.broker() as broker:
+        with pytest.raises(MessageTooLargeError) as caught:
+            await broker.send_message(Message("Large", place.topic, b"x" * (place.too_large - 1)))
+        size, most = (int(number) for number in re.findall(r"(\d+) bytes, of (\d+)", str(caught.value))[0])
+        fits = place.too_large - 1 - (size - most)
+        sent = Message("Large", place.topic, b"x" * fits)
+        await broker.send_messages([sent, place.message(2)])
+    async with reading(place.source()) as reader:
+        large, other = await reader.take(2)
+        await reader.source.dead_letter(large, "no JSON", 1)
+        await reader.source.ack(other)
+    async with reading(place.dead_letters()) as reader:
+        dead = await reader.next()
+
+    assert (dead.body, dead.message_id, dead.message_name) == (b"", sent.message_id, "Large")
+    assert dead.headers["dead_letter_reason"] == "no JSON"
+    assert dead.headers["dead_letter_omitted"] == f"its body of {fits} bytes, at {place.topic}/1"
+
+
+async def test_what_no_stream_takes_as_a_dead_letter_stays(place: NatsPlace) -> None:
+    client = await nats.connect(place.url)
+    await client.jetstream().update_stream(name=place.topic, subjects=[place.topic])
+    await client.close()
+    await place.publish(1)
+    async with reading(place.source()) as reader:
+        message = await reader.next()
+        with pytest.raises(MessageRefusedError, match="no stream"):
+            await reader.source.dead_letter(message, "because", 1)
+        assert (await reader.next()).body == b'{"number":1}'

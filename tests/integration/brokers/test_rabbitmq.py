@@ -10,6 +10,7 @@ import pytest
 from cqrs.adapters.amqp import AMQPConnection, AMQPPublisher
 from cqrs.exceptions import BrokerUnavailableError, MessageRefusedError
 from cqrs.message_brokers.amqp import AMQPMessageBroker, AMQPMessageSource
+from cqrs.message_brokers.errors import MessageTooLargeError
 from cqrs.message_brokers.protocol import Message
 from tests.integration.brokers.places import PATIENCE, reading
 from tests.integration.brokers.rabbit_place import RabbitPlace
@@ -57,7 +58,7 @@ async def test_messages_behind_one_that_closes_the_channel_are_all_taken(place: 
     async with place.broker() as broker:
         results = await broker.send_messages([*messages[:15], large, *messages[15:]])
 
-    assert [type(each) for each in results] == [type(None)] * 15 + [MessageRefusedError] + [type(None)] * 15
+    assert [type(each) for each in results] == [type(None)] * 15 + [MessageTooLargeError] + [type(None)] * 15
 
 
 async def test_a_queue_that_is_deleted_is_told(place: RabbitPlace) -> None:
@@ -148,3 +149,31 @@ async def test_what_the_broker_took_back_is_not_to_be_begun(place: RabbitPlace) 
             assert reader.source.is_current(again)
             await reader.source.ack(message)  # of a connection that is gone: no harm
             await reader.source.ack(again)
+
+
+async def test_what_leaves_no_room_for_a_reason_is_put_aside_without_its_headers(place: RabbitPlace) -> None:
+    async with place.broker() as broker:
+        sent = place.message(1, headers={"a": "x" * 130_600})  # of a frame of 131,072 bytes
+        await broker.send_message(sent)
+    async with reading(place.source()) as reader:
+        await reader.source.dead_letter(await reader.next(), "y" * 2000, 1)
+    async with reading(place.dead_letters()) as reader:
+        dead = await reader.next()
+        await reader.source.ack(dead)
+
+    assert (dead.body, dead.message_id, dead.message_name) == (b'{"number":1}', sent.message_id, "Counted")
+    assert dead.headers["dead_letter_omitted"].startswith("its headers, at ")
+    assert "a" not in dead.headers
+
+
+async def test_a_dead_letter_that_no_queue_takes_stays(place: RabbitPlace) -> None:
+    await place.publish(1)
+    async with reading(place.source()) as reader:
+        message = await reader.next()
+        link = await AMQPConnection(place.url).open()
+        await link.channel.queue_delete(f"{place.topic}.dead")
+        await link.close()
+        with pytest.raises(MessageRefusedError, match="no queue takes"):
+            await reader.source.dead_letter(message, "because", 1)
+    async with reading(place.source()) as reader:
+        assert (await reader.next()).body == b'{"number":1}'

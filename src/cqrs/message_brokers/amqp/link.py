@@ -24,12 +24,15 @@ from cqrs.message_brokers.connecting import (
     check_seconds,
     not_cancelled,
 )
-from cqrs.message_brokers.errors import reason_of
+from cqrs.message_brokers.errors import MessageTooLargeError, reason_of
 
 __all__ = ["AMQPConnection", "Link", "aio_pika", "amqp_error"]
 
 CLOSING = 2.0
 """Seconds that an orderly farewell may take."""
+
+TOO_LARGE = ("frame_too_large", "larger than configured max size")
+"""What RabbitMQ says, under codes that mean other things as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,8 @@ def amqp_error(topic: str, error: Exception) -> MessageBrokerError:
     reason = reason_of(error)
     if isinstance(error, under.PublishError):
         return MessageRefusedError(topic, f"no queue takes what is published there: {reason}")
+    if any(words in reason for words in TOO_LARGE):
+        return MessageTooLargeError(topic, f"RabbitMQ refuses the message: {reason}")
     refused = (
         under.ChannelAccessRefused,
         under.ChannelNotFoundEntity,

@@ -11,13 +11,13 @@ from cqrs.adapters.amqp import AMQPPublisher
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError
 from cqrs.message_brokers.amqp.link import AMQPConnection, Link, aio_pika, amqp_error
 from cqrs.message_brokers.connecting import Arrivals, Halt, not_cancelled
+from cqrs.message_brokers.dead_letters import put_aside
 from cqrs.message_brokers.headers import (
     CONTENT_TYPE,
     FIRST_TOPIC,
     KEY,
     MESSAGE_NAME,
     attempt_of,
-    dead_letter_headers,
     decode,
     message_id_of,
     retry_headers,
@@ -160,7 +160,11 @@ class AMQPMessageSource:
         Raises:
             MessageRefusedError, BrokerUnavailableError: it could not be published; it is not settled.
         """
-        await self._publish(message, self._dead, dead_letter_headers(message, reason, attempts), None)
+
+        async def publish(body: bytes, headers: dict[str, str]) -> None:
+            await self._publish(message, body, self._dead, headers)
+
+        await put_aside(message, reason, attempts, publish)
         await self.ack(message)
 
     def is_current(self, message: ReceivedMessage) -> bool:
@@ -217,7 +221,9 @@ class AMQPMessageSource:
 
     async def _deliver_later(self, message: ReceivedMessage, delay: float, attempt: int) -> None:
         name, milliseconds = delay_queue(self._queue, delay)
-        await self._publish(message, name, retry_headers(message, attempt), self._delaying(milliseconds))
+        # Each time: it is removed some minutes after it was last declared.
+        await self._publisher.declare_queue(name, self._delaying(milliseconds))
+        await self._publish(message, message.body, name, retry_headers(message, attempt))
         await self.ack(message)
 
     def _delaying(self, milliseconds: int) -> dict[str, Any]:
@@ -229,13 +235,10 @@ class AMQPMessageSource:
         }
 
     async def _publish(
-        self, message: ReceivedMessage, queue: str, headers: dict[str, str], declare: dict[str, Any] | None
+        self, message: ReceivedMessage, body: bytes, queue: str, headers: dict[str, str]
     ) -> None:
-        if declare is not None:
-            # Each time: it is removed some minutes after it was last declared.
-            await self._publisher.declare_queue(queue, declare)
         await self._publisher.publish(
-            message.body,
+            body,
             "",
             queue,
             headers=headers,

@@ -6,7 +6,7 @@ import functools
 
 from cqrs.adapters.kafka import aiokafka
 from cqrs.exceptions import BrokerUnavailableError, MessageBrokerError, MessageRefusedError
-from cqrs.message_brokers.errors import reason_of
+from cqrs.message_brokers.errors import MessageTooLargeError, reason_of
 
 __all__ = ["broker_error", "needs_new_producer"]
 
@@ -15,13 +15,11 @@ _REFUSED = (
     "ClusterAuthorizationFailedError",
     "InvalidTimestampError",
     "InvalidTopicError",
-    "MessageSizeTooLargeError",
     "PolicyViolationError",
-    "RecordListTooLargeError",
-    "RecordTooLargeError",
     "TopicAuthorizationFailedError",
     "UnsupportedForMessageFormatError",
 )
+_TOO_LARGE = ("MessageSizeTooLargeError", "RecordListTooLargeError", "RecordTooLargeError")
 # After these, an idempotent producer fails for ever.
 _LOST = (
     "InvalidProducerEpoch",
@@ -38,6 +36,8 @@ def broker_error(topic: str, error: Exception) -> MessageBrokerError:
     if isinstance(error, MessageBrokerError):
         return error
     reason = reason_of(error)
+    if isinstance(error, _kinds(_TOO_LARGE)):
+        return MessageTooLargeError(topic, f"Kafka refuses the message: {reason}")
     if isinstance(error, (TypeError, ValueError, AssertionError, *_kinds(_REFUSED))):
         return MessageRefusedError(topic, f"Kafka refuses the message: {reason}")
     if isinstance(error, _kinds(("UnknownTopicOrPartitionError",))):

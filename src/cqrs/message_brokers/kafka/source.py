@@ -17,8 +17,9 @@ from cqrs.adapters.kafka import (
 )
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, ConfigurationTypeError
 from cqrs.message_brokers.connecting import Halt, bounded, check_seconds
+from cqrs.message_brokers.dead_letters import put_aside
 from cqrs.message_brokers.errors import reason_of, translated
-from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, dead_letter_headers, decode, encode, message_id_of
+from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, decode, encode, message_id_of
 from cqrs.message_brokers.kafka.errors import broker_error
 from cqrs.message_brokers.kafka.positions import Partition, Positions
 from cqrs.message_brokers.receiving import ReceivedMessage
@@ -87,7 +88,10 @@ class KafkaMessageSource:
             raise ConfigurationError("KafkaMessageSource needs at least one topic, and a group_id")
         self._topics = list(topics)
         self._own_producer = (
-            kafka_producer_factory(self._connection, max_request_size=LARGEST) if producer is None else None
+            # One record in a batch: a broker that finds a batch too large refuses all that are in it.
+            kafka_producer_factory(self._connection, max_request_size=LARGEST, max_batch_size=1)
+            if producer is None
+            else None
         )
         self._producer: KafkaProducer = producer or self._own_producer  # type: ignore[assignment]  # one of them is
         self._dead_letter_topic = dead_letter_topic
@@ -185,13 +189,14 @@ class KafkaMessageSource:
         Raises:
             MessageRefusedError, BrokerUnavailableError: it could not be published; it is not settled.
         """
-        topic = self._dead_letter_topic(message.topic)
-        headers = encode(dead_letter_headers(message, reason, attempts))
-        with translated(topic, broker_error):
-            async with asyncio.timeout(self._connection.timeout * 3):
-                await (
-                    await self._producer.send(topic, value=message.body, key=message.raw.key, headers=headers)
-                )
+        topic, key = self._dead_letter_topic(message.topic), message.raw.key
+
+        async def publish(body: bytes, headers: dict[str, str]) -> None:
+            with translated(topic, broker_error):
+                async with asyncio.timeout(self._connection.timeout * 3):
+                    await (await self._producer.send(topic, value=body, key=key, headers=encode(headers)))
+
+        await put_aside(message, reason, attempts, publish)
         self._positions.settle(message)
 
     def is_current(self, message: ReceivedMessage) -> bool:

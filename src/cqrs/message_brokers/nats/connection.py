@@ -26,7 +26,7 @@ from cqrs.message_brokers.connecting import (
     check_seconds,
     not_cancelled,
 )
-from cqrs.message_brokers.errors import reason_of, translated
+from cqrs.message_brokers.errors import MessageTooLargeError, reason_of, translated
 from cqrs.message_brokers.headers import JSON_HEADERS, NATS_MESSAGE_ID, decode
 
 __all__ = ["JetStream", "Line", "NatsConnection", "nats_error", "read_headers", "written_headers"]
@@ -176,7 +176,7 @@ class JetStream:
         size, most = len(body) + _size_of(lines), line.client.max_payload
         if size > most:
             # nats-py does not count the headers, and the server would close the connection on everybody.
-            raise MessageRefusedError(subject, f"body and headers have {size} bytes, of {most}")
+            raise MessageTooLargeError(subject, f"body and headers have {size} bytes, of {most}")
         context = line.client.jetstream()
         for attempt in range(1, ELECTION_TRIES + 1):
             try:
@@ -247,11 +247,13 @@ def nats_error(topic: str, error: Exception) -> MessageBrokerError:
         return error
     errors, js_errors = import_module("nats.errors"), import_module("nats.js.errors")
     why = reason_of(error)
-    refused = (errors.MaxPayloadError, errors.BadSubjectError, TypeError, ValueError)
-    bad_header = getattr(errors, "BadHeaderError", errors.MaxPayloadError)
+    refused = (errors.BadSubjectError, TypeError, ValueError)
+    bad_header = getattr(errors, "BadHeaderError", errors.BadSubjectError)
     code = getattr(error, "err_code", None)
     is_answer = isinstance(error, js_errors.APIError) and getattr(error, "code", None) in (400, 403, 404)
-    if isinstance(error, (*refused, bad_header)) or code == TOO_LARGE or (is_answer and code != FULL):
+    if isinstance(error, errors.MaxPayloadError) or code == TOO_LARGE:
+        return MessageTooLargeError(topic, f"NATS refuses the message: {why}")
+    if isinstance(error, (*refused, bad_header)) or (is_answer and code != FULL):
         return MessageRefusedError(topic, f"NATS refuses the message: {why}")
     return BrokerUnavailableError(topic, f"NATS does not take the message: {why}")
 

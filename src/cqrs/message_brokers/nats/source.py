@@ -12,8 +12,9 @@ from typing import Any, Self
 
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, MessageBrokerError
 from cqrs.message_brokers.connecting import Halt, Ongoing, check_seconds, not_cancelled
+from cqrs.message_brokers.dead_letters import put_aside
 from cqrs.message_brokers.errors import reason_of
-from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, dead_letter_headers, message_id_of
+from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, message_id_of
 from cqrs.message_brokers.nats.connection import JetStream, Line, NatsConnection, nats_error, read_headers
 from cqrs.message_brokers.receiving import ReceivedMessage
 
@@ -140,8 +141,12 @@ class NatsMessageSource:
         """
         # Not the identity of the message: a stream that has both subjects would take it for a duplicate.
         identity = f"dead {self._durable} {message.position}"
-        headers = dead_letter_headers(message, reason, attempts)
-        await self._jetstream.publish(f"{message.topic}{self._suffix}", message.body, headers, identity)
+        subject = f"{message.topic}{self._suffix}"
+
+        async def publish(body: bytes, headers: dict[str, str]) -> None:
+            await self._jetstream.publish(subject, body, headers, identity)
+
+        await put_aside(message, reason, attempts, publish)
         await self.ack(message)
 
     async def release(self, message: ReceivedMessage) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, MessageRefusedError
 from cqrs.message_brokers.connecting import PerLoop
 from cqrs.message_brokers.encoding import Encoder
-from cqrs.message_brokers.errors import translated
+from cqrs.message_brokers.errors import MessageTooLargeError, translated
 from cqrs.message_brokers.protocol import Message
 from cqrs.message_brokers.redis.server import StreamServer, fields_of
 
@@ -151,7 +151,7 @@ class RedisMessageBroker:
     def _fields(self, message: Message) -> dict[str, bytes | str]:
         body, headers = self._encoder.encode(message)
         if len(body) > self._max_body:
-            raise MessageRefusedError(
+            raise MessageTooLargeError(
                 message.topic,
                 f"the body of {message.message_name} has {len(body)} bytes, of {self._max_body}",
             )

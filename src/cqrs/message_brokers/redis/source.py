@@ -17,8 +17,9 @@ from cqrs.exceptions import (
     MessageBrokerError,
 )
 from cqrs.message_brokers.connecting import Halt, Ongoing, check_seconds
+from cqrs.message_brokers.dead_letters import put_aside
 from cqrs.message_brokers.errors import translated
-from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, dead_letter_headers, message_id_of
+from cqrs.message_brokers.headers import KEY, MESSAGE_NAME, message_id_of
 from cqrs.message_brokers.receiving import ReceivedMessage
 from cqrs.message_brokers.redis.pending import Entry, Group
 from cqrs.message_brokers.redis.server import StreamServer, fields_of, read_fields
@@ -157,8 +158,12 @@ class RedisMessageSource:
     async def dead_letter(self, message: ReceivedMessage, reason: str, attempts: int) -> None:
         """Append the message to the stream of dead letters, with ``reason`` and ``attempts``; then ack it."""
         topic = f"{message.topic}{self._suffix}"
-        fields = fields_of(message.body, dead_letter_headers(message, reason, attempts))
-        await self._server.call(topic, lambda client: client.xadd(topic, fields))
+
+        async def publish(body: bytes, headers: dict[str, str]) -> None:
+            fields = fields_of(body, headers)
+            await self._server.call(topic, lambda client: client.xadd(topic, fields))
+
+        await put_aside(message, reason, attempts, publish)
         await self.ack(message)
 
     async def release(self, message: ReceivedMessage) -> None:

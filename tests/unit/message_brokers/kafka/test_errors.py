@@ -9,23 +9,35 @@ pytest.importorskip("aiokafka")
 from aiokafka import errors
 
 from cqrs.exceptions import BrokerUnavailableError, MessageRefusedError
+from cqrs.message_brokers.errors import MessageTooLargeError
 from cqrs.message_brokers.kafka.errors import broker_error, needs_new_producer
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        errors.MessageSizeTooLargeError("1 MB"),
         errors.TopicAuthorizationFailedError("users"),
         errors.InvalidTopicError(),
         errors.PolicyViolationError(),
-        errors.RecordListTooLargeError(),
         ValueError("no topic"),
     ],
     ids=repr,
 )
 def test_refused(error: Exception) -> None:
-    assert isinstance(broker_error("users", error), MessageRefusedError)
+    assert type(broker_error("users", error)) is MessageRefusedError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.MessageSizeTooLargeError("1 MB"),
+        errors.RecordListTooLargeError(),
+        errors.RecordTooLargeError(),
+    ],
+    ids=repr,
+)
+def test_too_large(error: Exception) -> None:
+    assert type(broker_error("users", error)) is MessageTooLargeError
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from nats import errors
 from nats.js import errors as js_errors
 
 from cqrs.exceptions import BrokerUnavailableError, ConfigurationError, MessageRefusedError
+from cqrs.message_brokers.errors import MessageTooLargeError
 from cqrs.message_brokers.nats import NatsConnection, NatsMessageBroker, NatsMessageSource
 from cqrs.message_brokers.nats.connection import nats_error, read_headers, written_headers
 
@@ -42,9 +43,9 @@ def test_no_headers_are_none() -> None:
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (errors.MaxPayloadError(), MessageRefusedError),
+        (errors.MaxPayloadError(), MessageTooLargeError),
         (errors.BadSubjectError(), MessageRefusedError),
-        (js_errors.APIError(code=400, err_code=10054, description="too large"), MessageRefusedError),
+        (js_errors.APIError(code=400, err_code=10054, description="too large"), MessageTooLargeError),
         (js_errors.APIError(code=400, err_code=10077, description="full"), BrokerUnavailableError),
         (js_errors.APIError(code=503, err_code=10008, description="no leader"), BrokerUnavailableError),
         (errors.ConnectionClosedError(), BrokerUnavailableError),
