@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from typing import Any
 
@@ -191,3 +192,30 @@ async def test_a_callable_that_is_cancelled_of_its_own_accord_is_a_failure() -> 
         with pytest.raises(RuntimeError, match="was cancelled"):
             await startup.ensure()
     assert not startup.is_done
+
+
+@pytest.mark.parametrize("end", ["left early", "cancelled", "not started"])
+async def test_what_waits_for_the_start_is_closed_however_it_ends(end: str) -> None:
+    log: list[str] = []
+
+    async def start() -> None:
+        if end == "not started":
+            raise OSError
+
+    class Items:
+        def __aiter__(self) -> Items:
+            return self
+
+        async def __anext__(self) -> int:
+            if end == "cancelled":
+                raise asyncio.CancelledError
+            return 1
+
+        async def aclose(self) -> None:
+            log.append("closed")
+
+    items = Startup([start]).before(Items())
+    with contextlib.suppress(OSError, asyncio.CancelledError):
+        assert await anext(items) == 1
+    await items.aclose()
+    assert log == ["closed"]

@@ -213,6 +213,38 @@ async def test_all_that_failed_at_one_position_are_compensated(
     assert undone() == ["undo Bank", "undo Card", "undo A"]
 
 
+async def test_a_fallback_that_derives_from_the_class_it_replaces_is_told_apart(
+    storage: MemorySagaStorage, saga_id: uuid.UUID
+) -> None:
+    class Better(Card):
+        pass
+
+    class Related(Saga[Order]):
+        steps = [A, Fallback(Card, Better)]
+
+    wishes["act Card"] = wishes["act Better"] = fail()
+    with pytest.raises(Boom):
+        await run(storage, Related, saga_id=saga_id)
+    assert undone() == ["undo Better", "undo Card", "undo A"]
+
+
+async def test_a_class_that_the_container_puts_in_place_of_another_goes_by_its_name(
+    storage: MemorySagaStorage, saga_id: uuid.UUID
+) -> None:
+    class FastBank(Bank):
+        pass
+
+    class Replacing(Steps):
+        async def resolve(self, type_: type[Any]) -> Any:
+            return await super().resolve(FastBank if type_ is Bank else type_)
+
+    wishes["act Card"] = wishes["act FastBank"] = fail()
+    with pytest.raises(Boom):
+        await run(storage, PayAnyhow, saga_id=saga_id, container=Replacing())
+    assert undone() == ["undo FastBank", "undo Card", "undo A"]
+    assert "1 Bank act failed" in await lines_of(storage, saga_id)
+
+
 async def test_a_failure_of_another_class_is_still_logged(
     storage: MemorySagaStorage, saga_id: uuid.UUID
 ) -> None:
