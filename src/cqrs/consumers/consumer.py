@@ -31,7 +31,7 @@ __all__ = ["Consumer"]
 BACKOFF = Backoff(initial=1.0, multiplier=2.0, max=60.0)
 RECONNECT = Backoff(initial=0.5, multiplier=2.0, max=30.0)
 CLOSING = 15.0
-"""Seconds for the source to stop, and to close."""
+"""Seconds for the source to stop, to end what it waits for, and to close."""
 
 _logger = logging.getLogger(__name__)
 
@@ -222,9 +222,10 @@ class Consumer:
         )
         hand = Hand(self._source, worker, self._max_pending, self.statistics, self._crashed)
         intake = asyncio.create_task(
-            take_in(self._source, hand, self._reconnect, self._sleep, self._random, self.statistics)
+            take_in(self._source, hand, self._reconnect, self._sleep, self._random, self.statistics),
+            name="intake of the consumer",
         )
-        beat = asyncio.create_task(self._extend(hand))
+        beat = asyncio.create_task(self._extend(hand), name="heartbeat of the consumer")
         halted = asyncio.create_task(self._halt.wait())
         try:
             await asyncio.wait({intake, beat, halted}, return_when=asyncio.FIRST_COMPLETED)
@@ -237,7 +238,7 @@ class Consumer:
             await _end(beat)
             await self._close("close", self._source.close)
         for task in (intake, beat):
-            if not task.cancelled():
+            if task.done() and not task.cancelled():
                 self._crash = self._crash or task.exception()
         if self._crash is not None:
             raise self._crash
@@ -262,7 +263,9 @@ class Consumer:
 
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
-    await asyncio.wait({task})
+    _, stubborn = await asyncio.wait({task}, timeout=CLOSING)
+    if stubborn:
+        _logger.error("the %s does not end though it was cancelled", task.get_name())
 
 
 def _check_methods(**wanted: tuple[object, str]) -> None:

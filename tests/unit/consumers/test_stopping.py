@@ -250,6 +250,51 @@ async def test_a_stop_before_the_source_has_answered(clock: FakeClock) -> None:
     assert source.calls == [("stop",), ("close",)]
 
 
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("start", "the intake of the consumer does not end"),
+        ("extend", "the heartbeat of the consumer does not end"),
+        ("stop", "the source did not stop cleanly"),
+        ("close", "the source did not close cleanly"),
+    ],
+)
+async def test_a_source_that_does_not_answer_holds_up_no_stop(
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    told: str,
+) -> None:
+    monkeypatch.setattr("cqrs.consumers.consumer.CLOSING", 0.01)
+    end = asyncio.Event()
+
+    async def stubborn(*_: Any) -> None:
+        while not end.is_set():
+            try:
+                await end.wait()
+            except asyncio.CancelledError:
+                if method in ("stop", "close"):  # whoever calls them waits for them
+                    raise
+
+    source = ScriptedSource(message(1))
+    monkeypatch.setattr(source, method, stubborn)
+    mediator = Mediator(lambda _: asyncio.Event().wait())
+    consumer = consumer_of(source, mediator, clock)
+    await consumer.start()
+    if method != "start":
+        await mediator.has_started(1)
+    await clock.elapse(10)
+
+    await consumer.stop(timeout=0)
+
+    assert not consumer.is_running
+    assert told in caplog.text
+    assert source.told_of("release") == ([] if method == "start" else ["1"])
+    end.set()
+    await turns()
+
+
 async def test_errors_of_a_source_that_stops_are_told_not_raised(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
