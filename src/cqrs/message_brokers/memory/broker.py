@@ -78,7 +78,7 @@ class MemoryMessageBroker:
             raise MessageRefusedError(
                 message.topic, f"{len(body)} bytes are more than the {self._max_size} that are allowed"
             )
-        queues = self._queues_of(message.topic)
+        queues = self._chosen(message.topic, None)
         for queue in queues:
             if len(queue) >= self._max_messages:
                 raise BrokerUnavailableError(
@@ -195,9 +195,6 @@ class MemoryMessageBroker:
             for _, stored in self._log(topic):
                 queue.put(stored)
         return queue
-
-    def _queues_of(self, topic: str) -> list[GroupQueue]:
-        return self._chosen(topic, None)
 
     def _chosen(self, topic: str | None, group: str | None) -> list[GroupQueue]:
         return [
